@@ -1,0 +1,73 @@
+package sampler
+
+import "time"
+
+// Moment is one point in time on a host's two clocks. The wall clock is for people, files and other machines; it can
+// be set forward or back. The monotonic clock never steps: durations are measured on it. A Moment from elsewhere
+// (a benchmark's result, a CSV file) has wall time only.
+type Moment struct {
+	UnixNano int64 // wall clock
+	MonoNano int64 // the host's monotonic clock since boot; 0 if not known
+}
+
+// WallMoment returns the moment that the wall clock shows as t.
+func WallMoment(t time.Time) Moment { return Moment{UnixNano: t.UnixNano()} }
+
+// UnixMoment returns the moment of a Unix time in seconds, as benchmarks write it.
+// A float64 resolves such times to about 0.2 µs.
+func UnixMoment(seconds float64) Moment {
+	whole := int64(seconds)
+	return Moment{UnixNano: whole*1e9 + int64((seconds-float64(whole))*1e9)}
+}
+
+// Wall returns the wall-clock time.
+func (m Moment) Wall() time.Time { return time.Unix(0, m.UnixNano) }
+
+// Unix returns the wall-clock time in seconds since 1970.
+func (m Moment) Unix() float64 {
+	whole := m.UnixNano / 1e9
+	return float64(whole) + float64(m.UnixNano-whole*1e9)/1e9
+}
+
+// Sub returns the time from n to m: on the monotonic clock where both have it, else on the wall clock.
+func (m Moment) Sub(n Moment) time.Duration {
+	if m.MonoNano != 0 && n.MonoNano != 0 {
+		return time.Duration(m.MonoNano - n.MonoNano)
+	}
+	return time.Duration(m.UnixNano - n.UnixNano)
+}
+
+// Add returns the moment d later on both clocks.
+func (m Moment) Add(d time.Duration) Moment {
+	m.UnixNano += int64(d)
+	if m.MonoNano != 0 {
+		m.MonoNano += int64(d)
+	}
+	return m
+}
+
+// Clock gives the moment of a time that this process has read with time.Now. It is a value, not an interface: tests
+// run in a testing/synctest bubble, where time.Now is fake.
+type Clock struct {
+	origin time.Time
+	mono   int64 // the monotonic clock at origin
+}
+
+// NewClock ties time.Now to the host's monotonic clock, so that moments compare across processes of one boot.
+func NewClock() Clock {
+	return Clock{origin: time.Now(), mono: monotonicNano()}
+}
+
+// Now returns this moment.
+func (c Clock) Now() Moment { return c.Moment(time.Now()) }
+
+// Moment returns the moment of t, which must come from time.Now in this process (it holds a monotonic reading).
+func (c Clock) Moment(t time.Time) Moment {
+	return Moment{UnixNano: t.UnixNano(), MonoNano: c.mono + int64(t.Sub(c.origin))}
+}
+
+// Middle returns the moment halfway between two times of this process: when a driver call that took from before to
+// after is taken to have happened.
+func (c Clock) Middle(before, after time.Time) Moment {
+	return c.Moment(before.Add(after.Sub(before) / 2))
+}

@@ -1,0 +1,145 @@
+package sampler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Config says how often to read and how much to keep.
+type Config struct {
+	Interval  time.Duration // between readings of a GPU; at least 10 ms
+	Retention time.Duration // how long readings stay in memory; at least Interval
+	Clock     Clock         // the one with which the devices stamp their readings
+	Logger    *slog.Logger
+}
+
+// Sampler reads a set of GPUs. All methods are safe for concurrent use and answer from memory, but for Poll.
+type Sampler struct {
+	config Config
+
+	mu    sync.RWMutex
+	feeds []*feed
+}
+
+// New returns a sampler of the devices; Run starts it.
+func New(devices []Device, config Config) (*Sampler, error) {
+	if config.Interval < 10*time.Millisecond || config.Retention < config.Interval {
+		return nil, fmt.Errorf("sample every %v for %v: the interval must be at least 10ms and at most the retention",
+			config.Interval, config.Retention)
+	}
+	s := &Sampler{config: config}
+	for _, device := range devices {
+		s.feeds = append(s.feeds, newFeed(device, config))
+	}
+	return s, nil
+}
+
+// Run reads every GPU at once and then on the schedule until ctx ends. It does not wait for a driver call that hangs.
+func (s *Sampler) Run(ctx context.Context) error {
+	start := time.Now()
+	for _, f := range s.all() {
+		go f.run(ctx, start, s.config.Interval)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Now returns this moment on the clock that stamps the readings.
+func (s *Sampler) Now() Moment { return s.config.Clock.Now() }
+
+// Interval returns the time between two readings of a GPU.
+func (s *Sampler) Interval() time.Duration { return s.config.Interval }
+
+// Infos returns the GPUs.
+func (s *Sampler) Infos() []Info {
+	feeds := s.all()
+	infos := make([]Info, len(feeds))
+	for i, f := range feeds {
+		infos[i] = f.info
+	}
+	return infos
+}
+
+// ErrNoReading means that a GPU gave no reading in time, or that its read failed.
+var ErrNoReading = errors.New("no reading")
+
+// Poll reads the GPUs of these IDs now (all of them if there are none), and returns when each has a reading that began
+// after the call, or when ctx ends. It returns one error per GPU that gave none.
+func (s *Sampler) Poll(ctx context.Context, ids ...string) error {
+	feeds := s.named(ids)
+	pending := make([]<-chan struct{}, len(feeds))
+	for i, f := range feeds {
+		pending[i] = f.ask()
+	}
+	var errs []error
+	for i, f := range feeds {
+		select {
+		case <-pending[i]:
+			if err := f.snapshot().Err; err != nil {
+				errs = append(errs, fmt.Errorf("GPU %d: %w: %w", f.info.Index, ErrNoReading, err))
+			}
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("GPU %d: %w: %w", f.info.Index, ErrNoReading, ctx.Err()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Latest returns the state of each GPU.
+func (s *Sampler) Latest() []Status {
+	feeds := s.all()
+	statuses := make([]Status, len(feeds))
+	for i, f := range feeds {
+		statuses[i] = f.snapshot()
+	}
+	return statuses
+}
+
+// Series yields what each GPU's sensors said from the last reading at or before from to the first at or after to,
+// one GPU at a time: a day of one GPU is 6 MB.
+func (s *Sampler) Series(from, to Moment) iter.Seq[Series] {
+	return func(yield func(Series) bool) {
+		for _, f := range s.all() {
+			if !yield(f.series(from, to)) {
+				return
+			}
+		}
+	}
+}
+
+// Oldest returns the time from which on every GPU that was ever read is still in memory.
+func (s *Sampler) Oldest() (oldest Moment, ok bool) {
+	for _, f := range s.all() {
+		if at, has := f.oldest(); has && (!ok || at.Sub(oldest) > 0) {
+			oldest, ok = at, true
+		}
+	}
+	return oldest, ok
+}
+
+func (s *Sampler) all() []*feed {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.feeds
+}
+
+func (s *Sampler) named(ids []string) []*feed {
+	feeds := s.all()
+	if len(ids) == 0 {
+		return feeds
+	}
+	var named []*feed
+	for _, f := range feeds {
+		for _, id := range ids {
+			if f.info.ID() == id {
+				named = append(named, f)
+			}
+		}
+	}
+	return named
+}

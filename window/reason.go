@@ -1,0 +1,73 @@
+package window
+
+import "slices"
+
+// Reason is why a number must not be published. The codes are contracts; those of the InferenceX power schema keep
+// their names.
+type Reason string
+
+// Reasons found in the benchmark's result.
+const (
+	InvalidBenchmarkResult   Reason = "invalid_benchmark_result" // unreadable, or not one JSON object
+	InvalidBenchmarkWindow   Reason = "invalid_benchmark_window" // start, end or duration missing or impossible
+	DurationMismatch         Reason = "benchmark_duration_mismatch"
+	InvalidQueryCount        Reason = "invalid_successful_query_count"
+	InvalidInputTokenCount   Reason = "invalid_input_token_count"
+	InvalidOutputTokenCount  Reason = "invalid_output_token_count"
+	InvalidExpectedGPUCount  Reason = "invalid_expected_gpu_count"
+	ExpectedGPUCountMismatch Reason = "expected_gpu_count_mismatch"
+)
+
+// Reasons found in the readings.
+const (
+	NoUsableSamples     Reason = "no_usable_power_samples"
+	InsufficientSamples Reason = "insufficient_power_samples"     // fewer than two readings of the quantity used
+	NotBracketed        Reason = "benchmark_window_not_bracketed" // no reading at or before the start, or at or after the end
+	GapExceeded         Reason = "sampling_gap_exceeded"          // longer than Limits.MaxGap where energy was not counted
+	SimulatedPower      Reason = "simulated_power"
+)
+
+// Reasons of a merge of several results.
+const (
+	DuplicateGPU     Reason = "gpu_measured_twice"
+	DifferentWindows Reason = "windows_differ"
+)
+
+// Reasons of writing the aggregate.
+const (
+	AggregateMissing    Reason = "aggregate_result_missing"
+	AggregateUnwritable Reason = "aggregate_result_unwritable"
+)
+
+// Note is something to know about a number that stands.
+type Note string
+
+// The notes.
+const (
+	// CounterRejected: the energy counter failed the gate; power was used instead. It comes with the cause.
+	CounterRejected  Note = "energy_counter_rejected"
+	CounterFell      Note = "energy_counter_fell"       // it was reset inside the window
+	CounterFrozen    Note = "energy_counter_frozen"     // it stood still for more than a second under load
+	CounterTooFast   Note = "energy_counter_over_limit" // it implies more than 1.2 times the power limit
+	CounterDisagrees Note = "energy_counter_disagrees"  // with power, by more than 10 % over 10 s or more
+	// GapBridged: readings are missing for longer than Limits.MaxGap, but the counter went on.
+	GapBridged Note = "gap_bridged_by_counter"
+	// EdgeInterpolated: the window's start or end lies between two readings of the schedule.
+	EdgeInterpolated Note = "edge_interpolated"
+	// ClockStep: the wall clock was set inside the window; durations are monotonic and not touched by it.
+	ClockStep Note = "clock_step"
+	// Throttled: the GPU ran below its clocks for a part of the window (throttled_s).
+	Throttled Note = "throttled"
+	// Interrupted: the daemon stopped while the window was open; the result is up to that moment.
+	Interrupted Note = "interrupted"
+)
+
+// add appends what is not there yet.
+func add[T comparable](list []T, more ...T) []T {
+	for _, x := range more {
+		if !slices.Contains(list, x) {
+			list = append(list, x)
+		}
+	}
+	return list
+}
