@@ -6,8 +6,8 @@ import "time"
 // be set forward or back. The monotonic clock never steps: durations are measured on it. A Moment from elsewhere
 // (a benchmark's result, a CSV file) has wall time only.
 type Moment struct {
-	UnixNano int64 // wall clock
-	MonoNano int64 // the host's monotonic clock since boot; 0 if not known
+	UnixNano int64 `json:"unix_ns"`      // wall clock
+	MonoNano int64 `json:"monotonic_ns"` // the host's monotonic clock since boot; 0 if not known
 }
 
 // WallMoment returns the moment that the wall clock shows as t.

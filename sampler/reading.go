@@ -18,6 +18,7 @@ type Reading struct {
 	MemoryClockMHz Gauge
 	Utilization    Gauge // 0 to 1: share of the last sample period in which a kernel ran
 	Throttle       Throttle
+	ThrottleKnown  bool // the driver said whether the GPU is throttled
 }
 
 // Power returns the power closest to At: the instantaneous value, else PowerWatts.

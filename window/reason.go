@@ -50,6 +50,10 @@ const (
 	CounterFrozen    Note = "energy_counter_frozen"     // it stood still for more than a second under load
 	CounterTooFast   Note = "energy_counter_over_limit" // it implies more than 1.2 times the power limit
 	CounterDisagrees Note = "energy_counter_disagrees"  // with power, by more than 10 % over 10 s or more
+	// CounterMissing: the GPU has a counter, but no readings of it around the window; power was used instead.
+	CounterMissing Note = "energy_counter_missing"
+	// PowerRejected: power readings that no GPU can have (negative, or above twice the limit) were left out.
+	PowerRejected Note = "power_readings_rejected"
 	// GapBridged: readings are missing for longer than Limits.MaxGap, but the counter went on.
 	GapBridged Note = "gap_bridged_by_counter"
 	// EdgeInterpolated: the window's start or end lies between two readings of the schedule.

@@ -20,6 +20,7 @@ type Window struct {
 type Limits struct {
 	MaxGap         time.Duration // between readings; DefaultMaxGap if zero
 	AllowSimulated bool          // simulated GPUs give a valid result
+	Method         Method        // measure by this method; empty: by the best that the GPU's sensors allow
 }
 
 // DefaultMaxGap is the benchmark's limit.

@@ -1,0 +1,58 @@
+package window
+
+import "math"
+
+// byCounter measures by the energy counter.
+//
+// The counter moves in ticks of Info.CounterPeriod τ: what it says is E at its last tick, some age a ≤ τ ago. So at a
+// reading E = C + P·a with the instantaneous power P. Over a window with marks at its edges the raw difference is
+// biased by (P0 − P1)·τ/2; corrected, it is not.
+func (tr *trace) byCounter() estimate {
+	c := curve{knots: make([]knot, len(tr.counts))}
+	for i, s := range tr.counts {
+		c.knots[i] = tr.counterKnot(i, s)
+	}
+	return tr.estimate(Counter, tr.counts, c)
+}
+
+func (tr *trace) counterKnot(i int, s sample) knot {
+	const jitter = 0.01 // of a tick
+	k := knot{x: s.x, joules: s.y - tr.counts[0].y, power: s.power}
+	period := tr.info.CounterPeriod.Seconds()
+	least, most := tr.age(i, period)
+	age, width := (least+most)/2, math.Abs(most-least)
+	k.joules += s.power * age
+	// Only the edges' bounds are ever used, and spread looks back: worth it near an edge alone.
+	if math.Abs(s.x) < 2 || math.Abs(s.x-tr.span) < 2 {
+		tick2 := square(s.power) * (square(width)/12 + square(jitter*period))
+		call2 := square(s.power*s.half) / 3
+		k.own = math.Sqrt(tick2 + call2 + square(age*spread(tr.counts, i)))
+	}
+	return k
+}
+
+// age returns the bounds of the age of the counter's last tick at reading i. One reading alone says only that it is
+// between 0 and one period. Readings close by say more: while the count stays the same no tick has passed, and where
+// it changes one has.
+func (tr *trace) age(i int, period float64) (least, most float64) {
+	counts := tr.counts
+	at, count := counts[i].x, counts[i].y
+	least, most = 0, period
+	j := i
+	for j > 0 && counts[j-1].y == count && at-counts[j-1].x < period {
+		j--
+	}
+	least = max(least, at-counts[j].x)
+	if j > 0 {
+		most = min(most, at-counts[j-1].x)
+	}
+	j = i
+	for j+1 < len(counts) && counts[j+1].y == count && counts[j+1].x-at < period {
+		j++
+	}
+	most = min(most, period-(counts[j].x-at))
+	if j+1 < len(counts) {
+		least = max(least, period-(counts[j+1].x-at))
+	}
+	return least, most
+}

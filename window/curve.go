@@ -1,0 +1,147 @@
+package window
+
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// curve is E(t) at some knots, with what is needed to read it in between.
+type curve struct {
+	knots  []knot
+	linear bool // power between two knots is a straight line (trapezoid); else see between
+}
+
+// knot is one point of E(t).
+type knot struct {
+	x      float64 // seconds
+	joules float64
+	own    float64 // standard deviation of joules, independent of other GPUs
+	power  float64 // watts at x
+}
+
+// edge is E(t) at an edge of the window.
+type edge struct {
+	joules       float64
+	own, shared  float64 // standard deviations; shared: the part that moves together on all GPUs
+	interpolated bool    // the edge lies clearly between two readings
+	distance     float64 // seconds to the nearest knot
+	interval     float64 // seconds between the knots around it
+	ok           bool
+}
+
+// onReading is how close to a reading an edge counts as lying on it: the answer of a driver under load.
+const onReading = 0.05 // s
+
+// at reads the curve.
+func (c curve) at(t float64) edge {
+	if len(c.knots) == 0 {
+		return edge{}
+	}
+	j := sort.Search(len(c.knots), func(i int) bool { return c.knots[i].x >= t })
+	switch {
+	case j < len(c.knots) && c.knots[j].x == t, j == 0:
+		return c.near(j, t)
+	case j == len(c.knots):
+		return c.near(j-1, t)
+	default:
+		return c.between(j-1, t)
+	}
+}
+
+// near extends the curve from knot i at the power read there: for edges that the driver's lag puts just outside.
+func (c curve) near(i int, t float64) edge {
+	k := c.knots[i]
+	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, distance: math.Abs(t - k.x), ok: true}
+}
+
+// between reads the curve between knots i and i+1. The knots say how much energy went through; power says when.
+//
+// Power that differs by more than a quarter between two readings has stepped in between (a load starts or ends within
+// milliseconds), and the amount of energy tells when: E follows the old power up to the step and the new one after it.
+// Else E is a straight line. Whatever the shape, power between the least and the most seen around confines E to a
+// parallelogram; its height at t is how far off the shape can be.
+func (c curve) between(i int, t float64) edge {
+	a, b := c.knots[i], c.knots[i+1]
+	span, s := b.x-a.x, t-a.x
+	mean := (b.joules - a.joules) / span
+	e := edge{interval: span, distance: min(s, span-s), ok: true}
+	e.interpolated = e.distance > onReading
+	weight := s / span
+	e.own = math.Sqrt(square((1-weight)*a.own) + square(weight*b.own))
+	if e.distance <= onReading {
+		e.own = []float64{a.own, b.own}[int(math.Round(weight))]
+	}
+
+	switch {
+	case c.linear:
+		e.joules = a.joules + a.power*s + (b.power-a.power)*s*s/(2*span)
+	case stepped(a.power, b.power, mean):
+		at := (b.power*span - (b.joules - a.joules)) / (b.power - a.power)
+		if s <= at {
+			e.joules = a.joules + a.power*s
+		} else {
+			e.joules = b.joules - b.power*(span-s)
+		}
+	default:
+		e.joules = a.joules + mean*s
+	}
+
+	lo, hi := c.powers(i, mean)
+	least := max(a.joules+lo*s, b.joules-hi*(span-s))
+	most := min(a.joules+hi*s, b.joules-lo*(span-s))
+	e.shared = math.Sqrt(square(most-least)/12 + square(e.joules-(most+least)/2))
+	return e
+}
+
+// stepped reports that power went from a to b in a step, the mean lying in between.
+func stepped(a, b, mean float64) bool {
+	return math.Abs(b-a) > 0.25*max(a, b) && min(a, b) < mean && mean < max(a, b)
+}
+
+// powers returns the least and the most power seen around the interval after knot i.
+func (c curve) powers(i int, mean float64) (lo, hi float64) {
+	lo, hi = mean, mean
+	for _, k := range c.knots[max(0, i-1):min(len(c.knots), i+3)] {
+		lo, hi = min(lo, k.power), max(hi, k.power)
+	}
+	return max(0, lo), hi
+}
+
+// spread returns the standard deviation of power among the samples of the five seconds up to i. Samples closer than
+// the driver's refresh repeat each other and count once.
+func spread(samples []sample, i int) float64 {
+	const refresh = 0.1 // s
+	var values []float64
+	next, from := samples[i].x, samples[i].x-before.Seconds()
+	for ; i >= 0 && samples[i].x >= from; i-- {
+		if samples[i].x <= next {
+			values = append(values, samples[i].power)
+			next = samples[i].x - refresh
+		}
+		if len(values) == 20 {
+			break
+		}
+	}
+	if len(values) < 3 {
+		return 0.1 * values[0] // too few to tell: a tenth
+	}
+	return deviation(values)
+}
+
+// deviation returns the standard deviation of values, 0 for fewer than two.
+func deviation(values []float64) float64 {
+	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	if len(values) < 2 {
+		return 0
+	}
+	mean := 0.0
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	sum := 0.0
+	for _, v := range values {
+		sum += square(v - mean)
+	}
+	return math.Sqrt(sum / float64(len(values)-1))
+}
