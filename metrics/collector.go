@@ -1,0 +1,180 @@
+package metrics
+
+import (
+	"math"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wattmark/sampler"
+)
+
+// collector writes what the sampler knows as constant metrics.
+type collector struct {
+	Options
+	d descs
+}
+
+// descs are the metrics of the catalogue.
+type descs struct {
+	info, power, limit, energy, temperature, clock, utilization, last *prometheus.Desc
+
+	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
+
+	backendUp, windowsOpen, buildInfo *prometheus.Desc
+}
+
+func newCollector(o Options) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("wattmark_"+name, help, labels, nil)
+	}
+	return &collector{o, descs{
+		info: desc("gpu_info", "What the GPU is; power_source names the sensor behind wattmark_gpu_power_watts.",
+			"gpu", "uuid", "vendor", "model", "pci_bus_id", "driver_version", "power_source"),
+		power:       desc("gpu_power_watts", "Board power at the last reading.", "gpu", "uuid"),
+		limit:       desc("gpu_power_limit_watts", "Power limit in force when wattmark started.", "gpu", "uuid"),
+		energy:      desc("gpu_energy_joules_total", "Energy used since wattmark started, by method: the hardware's counter, or the integral of power.", "gpu", "uuid", "method"),
+		temperature: desc("gpu_temperature_celsius", "GPU temperature at the last reading.", "gpu", "uuid"),
+		clock:       desc("gpu_clock_hertz", "Clock at the last reading, by domain.", "gpu", "uuid", "domain"),
+		utilization: desc("gpu_utilization_ratio", "Share of time in which the engine was busy, at the last reading.", "gpu", "uuid", "engine"),
+		last:        desc("gpu_last_sample_timestamp_seconds", "Unix time of the last good reading.", "gpu", "uuid"),
+
+		samples:  desc("samples_total", "Readings asked of the driver, by outcome.", "gpu", "outcome"),
+		missed:   desc("missed_ticks_total", "Readings of the schedule left out because the driver call before was still running.", "gpu"),
+		callMax:  desc("driver_call_max_seconds", "Longest driver call since wattmark started.", "gpu"),
+		interval: desc("sample_interval_seconds", "Time between two readings of a GPU."),
+		ringSize: desc("ring_size_samples", "Readings of all GPUs that fit in memory."),
+		ringUsed: desc("ring_used_samples", "Readings of all GPUs in memory."),
+
+		backendUp:   desc("backend_up", "Whether the driver library answers.", "backend"),
+		windowsOpen: desc("windows_open", "Windows marked as started and not yet ended."),
+		buildInfo:   desc("build_info", "Versions of wattmark and of Go.", "version", "goversion"),
+	}}
+}
+
+// Describe lists the metrics, also those that have no series now.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	d := c.d
+	for _, desc := range []*prometheus.Desc{
+		d.info, d.power, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
+		d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed,
+		d.backendUp, d.windowsOpen, d.buildInfo,
+	} {
+		to <- desc
+	}
+}
+
+// Collect writes the metrics.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	out := writer{to}
+	out.gauge(c.d.buildInfo, 1, c.Version, runtime.Version())
+	out.gauge(c.d.interval, c.Interval.Seconds())
+	if c.OpenWindows != nil {
+		out.gauge(c.d.windowsOpen, float64(c.OpenWindows()))
+	}
+	if c.Backend != nil {
+		name, up := c.Backend()
+		out.gauge(c.d.backendUp, float(up), name)
+	}
+	now := c.Now()
+	size, used := 0, 0
+	for _, status := range c.Latest() {
+		size += status.Size
+		used += status.Used
+		c.collectGPU(out, status, now)
+	}
+	out.gauge(c.d.ringSize, float64(size))
+	out.gauge(c.d.ringUsed, float64(used))
+}
+
+func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Moment) {
+	info := status.Info
+	gpu, uuid := strconv.Itoa(info.Index), info.UUID
+	out.gauge(c.d.info, 1, gpu, uuid, info.Vendor, info.Model, info.BusID, info.Driver, info.PowerSource)
+	out.known(c.d.limit, info.PowerLimitWatts, 1, gpu, uuid)
+
+	method := "trapezoid"
+	if info.PowerPeriod > 0 {
+		method = "boxcar"
+	}
+	out.total(c.d.energy, status.CounterJoules, gpu, uuid, "counter")
+	out.total(c.d.energy, status.PowerJoules, gpu, uuid, method)
+
+	out.counter(c.d.samples, float64(status.Reads-status.Failed), gpu, "ok")
+	out.counter(c.d.samples, float64(status.Failed), gpu, "error")
+	out.counter(c.d.missed, float64(status.Missed), gpu)
+	out.gauge(c.d.callMax, status.MaxCall.Seconds(), gpu)
+
+	reading := status.Latest
+	if reading.At == (sampler.Moment{}) {
+		return
+	}
+	out.gauge(c.d.last, reading.At.Unix(), gpu, uuid)
+	if now.Sub(reading.At) > max(3*c.Interval, minFresh) {
+		return
+	}
+	const hertz = 1e6 // per MHz
+	out.known(c.d.power, reading.PowerWatts, 1, gpu, uuid)
+	out.known(c.d.temperature, decimal(reading.TemperatureC), 1, gpu, uuid)
+	out.known(c.d.clock, decimal(reading.ClockMHz), hertz, gpu, uuid, "sm")
+	out.known(c.d.clock, decimal(reading.MemoryClockMHz), hertz, gpu, uuid, "memory")
+	out.known(c.d.utilization, decimal(reading.Utilization), 1, gpu, uuid, "gpu")
+}
+
+// decimal is the number that g stands for: 0.97, where a float32 holds 0.97000002861.
+func decimal(g sampler.Gauge) sampler.Value {
+	x, ok := g.Value().Known()
+	if !ok {
+		return sampler.Value{}
+	}
+	return sampler.Some(math.Round(x*1e4) / 1e4)
+}
+
+// minFresh is for how long a reading is shown at least, however short the interval.
+const minFresh = 3 * time.Second
+
+// writer sends metrics of constant value.
+type writer struct{ to chan<- prometheus.Metric }
+
+func (w writer) gauge(desc *prometheus.Desc, x float64, labels ...string) {
+	w.send(desc, prometheus.GaugeValue, x, labels)
+}
+
+func (w writer) counter(desc *prometheus.Desc, x float64, labels ...string) {
+	w.send(desc, prometheus.CounterValue, x, labels)
+}
+
+// known writes factor·v as a gauge; a missing value has no series.
+func (w writer) known(desc *prometheus.Desc, v sampler.Value, factor float64, labels ...string) {
+	if x, ok := v.Known(); ok {
+		w.gauge(desc, factor*x, labels...)
+	}
+}
+
+// total writes v as a counter; a missing value has no series.
+func (w writer) total(desc *prometheus.Desc, v sampler.Value, labels ...string) {
+	if x, ok := v.Known(); ok {
+		w.counter(desc, x, labels...)
+	}
+}
+
+func (w writer) send(desc *prometheus.Desc, kind prometheus.ValueType, x float64, labels []string) {
+	for i, label := range labels {
+		labels[i] = strings.ToValidUTF8(label, "\ufffd") // a driver's string may be anything
+	}
+	metric, err := prometheus.NewConstMetric(desc, kind, x, labels...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(desc, err)
+	}
+	w.to <- metric
+}
+
+func float(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

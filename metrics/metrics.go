@@ -1,0 +1,70 @@
+// Package metrics shows the sampler's memory to Prometheus.
+//
+// Nothing is asked of a driver at a scrape: a [Metrics] only writes down what the sampler read last. What is not known
+// has no series; a GPU whose last reading is old has no power, temperature, clock or utilisation. No window, run or
+// file name is ever a label, so the number of series depends on the number of GPUs alone.
+package metrics
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"wattmark/sampler"
+)
+
+// Options are where the numbers come from. The functions are called at every scrape, from several goroutines, and must
+// answer from memory.
+type Options struct {
+	Version     string                        // of wattmark
+	Interval    time.Duration                 // between readings
+	Now         func() sampler.Moment         // on the clock that stamps the readings; required
+	Latest      func() []sampler.Status       // the state of each GPU; required
+	OpenWindows func() int                    // nil: no wattmark_windows_open
+	Backend     func() (name string, up bool) // nil: no wattmark_backend_up
+	Logger      *slog.Logger                  // for scrapes that fail; nil: not logged
+}
+
+// Metrics is the handler of /metrics.
+type Metrics struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+}
+
+// New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself, in a registry of
+// their own.
+func New(o Options) *Metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		newCollector(o),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog:            errorLog(o.Logger),
+		ErrorHandling:       promhttp.ContinueOnError, // one bad series must not hide the others
+		Registry:            registry,
+		MaxRequestsInFlight: 8,
+		CoalesceGather:      true,
+		Timeout:             5 * time.Second,
+		EnableOpenMetrics:   true,
+	})
+	return &Metrics{registry, promhttp.InstrumentMetricHandler(registry, handler)}
+}
+
+// Registry is where other packages register metrics of their own.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// ServeHTTP answers a scrape in the Prometheus text format, or in OpenMetrics where the scraper prefers it.
+func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
+
+func errorLog(logger *slog.Logger) promhttp.Logger {
+	if logger == nil {
+		return nil
+	}
+	return slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+}
