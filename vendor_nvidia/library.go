@@ -1,0 +1,215 @@
+//go:build linux && cgo
+
+package nvidia
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"wattmark/sampler"
+)
+
+const (
+	defaultLibrary = "libnvidia-ml.so.1"
+	// probeTime is how long Open waits for all GPUs together: without persistence mode the first call to each wakes
+	// it up, which takes seconds.
+	probeTime = 20 * time.Second
+	// closeTime is how long Close waits for the calls that run.
+	closeTime = 200 * time.Millisecond
+)
+
+// Library is NVML, initialised, and the GPUs it shows.
+type Library struct {
+	nvml     nvml.Interface
+	symbols  symbols
+	log      *slog.Logger
+	driver   string
+	version  string
+	path     string
+	devices  []*device
+	problems []string
+	closed   *atomic.Bool
+	probing  atomic.Int32 // GPUs whose probe has not come back
+}
+
+// Open loads and initialises NVML and finds the GPUs. A GPU that cannot be used (no permission, no answer within 20 s)
+// is left out and named in Problems; if that leaves none, the error wraps ErrNoGPU and the reasons.
+// Other errors wrap a Code: LibraryNotFound, DriverNotLoaded, VersionMismatch, NoPermission, Unknown; Hint has words
+// for them. After an error Open can be called again; only VersionMismatch needs a new process.
+// All calls of Open in a process must name the same library. NVML's own initialisation has no time limit.
+func Open(config Config) (*Library, error) {
+	if config.Library == "" {
+		config.Library = defaultLibrary
+	}
+	if err := canOpen(config.Library); err != nil {
+		return nil, err
+	}
+	return open(nvml.New(nvml.WithLibraryPath(config.Library)), config, probeTime)
+}
+
+func open(api nvml.Interface, config Config, patience time.Duration) (*Library, error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	// A failed Init leaves the library loaded; that costs nothing, and Shutdown could not unload it.
+	if code := Code(api.Init()); code != 0 {
+		return nil, fmt.Errorf("initialise NVML: %w", code)
+	}
+	l := &Library{nvml: api, log: config.Logger, path: loadedPath(config.Library), closed: new(atomic.Bool)}
+	var missing []string
+	if l.symbols, missing = findSymbols(api.Extensions()); len(missing) > 0 {
+		l.problems = append(l.problems, "the driver's library lacks "+strings.Join(missing, ", ")+
+			": what they would tell is missing; install a newer driver")
+	}
+	if l.symbols.has("nvmlSystemGetDriverVersion") {
+		l.driver, _ = api.SystemGetDriverVersion() // "" where it fails
+	}
+	if l.symbols.has("nvmlSystemGetNVMLVersion") {
+		l.version, _ = api.SystemGetNVMLVersion()
+	}
+	if err := l.findDevices(config, patience); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// findDevices probes all GPUs at once, so that one that hangs does not keep the others.
+func (l *Library) findDevices(config Config, patience time.Duration) error {
+	if !l.symbols.has("nvmlDeviceGetCount") || !l.symbols.has("nvmlDeviceGetHandleByIndex") {
+		return fmt.Errorf("count GPUs: %w", FunctionNotFound)
+	}
+	n, ret := l.nvml.DeviceGetCount()
+	if code := Code(ret); code != 0 {
+		return fmt.Errorf("count GPUs: %w", code)
+	}
+	type answer struct {
+		device *device
+		err    error
+	}
+	answers := make([]chan answer, n)
+	for i := range answers {
+		answers[i] = make(chan answer, 1)
+		l.probing.Add(1)
+		go func() {
+			device, err := l.probe(i, config)
+			l.probing.Add(-1)
+			answers[i] <- answer{device, err}
+		}()
+	}
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	var failed []error
+	for i, each := range answers {
+		var got answer
+		select {
+		case got = <-each:
+		case <-timeout.C:
+			timeout.Reset(0) // for the rest: only those that have answered already
+			select {
+			case got = <-each:
+			default:
+				got.err = fmt.Errorf("no answer within %v", patience)
+			}
+		}
+		if got.err != nil {
+			err := fmt.Errorf("GPU %d: %w", i, got.err)
+			failed = append(failed, err)
+			l.problems = append(l.problems, withHint(err))
+			continue
+		}
+		l.devices = append(l.devices, got.device)
+	}
+	if len(l.devices) > 0 {
+		return nil
+	}
+	if len(failed) == 0 {
+		return ErrNoGPU
+	}
+	return fmt.Errorf("%w that can be used: %w", ErrNoGPU, errors.Join(failed...))
+}
+
+func withHint(err error) string {
+	if hint := Hint(err); hint != "" {
+		return err.Error() + ": " + hint
+	}
+	return err.Error()
+}
+
+// Devices returns the GPUs in the order of NVML's index. A Read of one never waits for another.
+func (l *Library) Devices() []sampler.Device {
+	devices := make([]sampler.Device, len(l.devices))
+	for i, device := range l.devices {
+		devices[i] = device
+	}
+	return devices
+}
+
+// Driver returns the version of the kernel's driver, as nvidia-smi prints it.
+func (l *Library) Driver() string { return l.driver }
+
+// Version returns the version of the library.
+func (l *Library) Version() string { return l.version }
+
+// Path returns the file that was loaded; "" if that is not known.
+func (l *Library) Path() string { return l.path }
+
+// Problems returns what is wrong beside the GPUs in Devices (those have their own, in Info), each with what to do.
+func (l *Library) Problems() []string { return l.problems }
+
+// Close ends the use of NVML; reads fail from then on. With a driver call that does not come back it leaves NVML as it
+// is and returns ErrBusy: to shut it down under a running call would crash.
+func (l *Library) Close() error {
+	if l.closed.Swap(true) {
+		return nil
+	}
+	timeout := time.NewTimer(closeTime)
+	defer timeout.Stop()
+	for _, device := range l.devices {
+		select {
+		case device.turn <- struct{}{}:
+			<-device.turn
+		case <-timeout.C:
+			return fmt.Errorf("close NVML: GPU %d: %w", device.info.Index, ErrBusy)
+		}
+	}
+	if l.probing.Load() > 0 {
+		return fmt.Errorf("close NVML: %w", ErrBusy)
+	}
+	if !l.symbols.has("nvmlShutdown") {
+		return nil
+	}
+	if code := Code(l.nvml.Shutdown()); code != 0 {
+		return fmt.Errorf("close NVML: %w", code)
+	}
+	return nil
+}
+
+// loadedPath finds the file behind a library's name in the process's memory map; "" if it is not there.
+func loadedPath(name string) string {
+	if resolved, err := filepath.EvalSymlinks(name); err == nil && strings.Contains(name, "/") {
+		return resolved
+	}
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = maps.Close() }() // read only
+	stem, _, _ := strings.Cut(filepath.Base(name), ".so")
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		if at := strings.IndexByte(lines.Text(), '/'); at >= 0 {
+			if path := lines.Text()[at:]; strings.HasPrefix(filepath.Base(path), stem+".so") {
+				return path
+			}
+		}
+	}
+	return ""
+}
