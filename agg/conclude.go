@@ -1,0 +1,45 @@
+package agg
+
+import (
+	"time"
+
+	"wattmark/sampler"
+	"wattmark/window"
+)
+
+// Conclude measures w and joins what the benchmark says about it: the benchmark's own start and end set the window
+// where it has both, its counts are the denominators, its reasons come first. benchmark is nil where nothing is known.
+func Conclude(src window.Source, w window.Window, limits window.Limits, benchmark *Benchmark) window.Result {
+	if benchmark == nil {
+		return window.Measure(src, w, limits)
+	}
+	if benchmark.HasWindow {
+		w.Start, w.End = benchmark.Window()
+	}
+	result := window.Measure(src, w, limits)
+	work := benchmark.Work
+	result.Work = &work
+	result.Reasons = append(append([]window.Reason{}, benchmark.Reasons...), result.Reasons...)
+	return result
+}
+
+// Window returns the benchmark's start and end. It is for a benchmark that HasWindow.
+func (b Benchmark) Window() (start, end sampler.Moment) {
+	return sampler.UnixMoment(b.Start.Or(0)), sampler.UnixMoment(b.End.Or(0))
+}
+
+// Readings around a window that its file keeps, so that it can be measured again with the benchmark's own edges, and
+// with the same answer.
+const (
+	keepBefore = 10 * time.Second
+	keepAfter  = 5 * time.Second
+)
+
+// Collect returns the readings that Measure needs for w, to be kept in its file.
+func Collect(src window.Source, w window.Window) []sampler.Series {
+	var kept []sampler.Series
+	for series := range src.Series(w.Start.Add(-keepBefore), w.End.Add(keepAfter)) {
+		kept = append(kept, series)
+	}
+	return kept
+}

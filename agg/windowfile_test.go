@@ -1,0 +1,111 @@
+package agg_test
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"wattmark/agg"
+	"wattmark/sampler"
+	sim "wattmark/vendor_sim"
+	"wattmark/window"
+)
+
+// recordedWindow is a window over simulated GPUs, and its file.
+func recordedWindow(t *testing.T, from, to float64) (agg.WindowFile, window.Recorded, window.Window) {
+	t.Helper()
+	var src window.Recorded
+	var w window.Window
+	for i := range 2 {
+		gpu := sim.New(sim.Config{Index: i, Load: sim.NewDecode(sim.ServingH200(uint64(i)))})
+		src = append(src, gpu.Series(-20*time.Second, 100*time.Second, time.Second))
+		w = window.Window{Run: "r1", Start: gpu.Moment(from), End: gpu.Moment(to)}
+	}
+	limits := window.Limits{MaxGap: window.DefaultMaxGap, AllowSimulated: true}
+	result := agg.Conclude(src, w, limits, nil)
+	return agg.WindowFile{Result: result, Limits: limits, Series: agg.Collect(src, w)}, src, w
+}
+
+// The file alone gives the numbers again, with the marks and with a benchmark's own window inside them.
+func TestWindowFileMeasuresAgain(t *testing.T) {
+	file, src, w := recordedWindow(t, 10.3, 40.7)
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back agg.WindowFile
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(back.Series, file.Series) || back.Limits != file.Limits {
+		t.Error("readings or limits changed on the way through the file")
+	}
+	start := w.Start.Unix() + 1.5
+	benchmark := agg.Benchmark{
+		Start: sampler.Some(start), End: sampler.Some(start + 20), Duration: sampler.Some(20), HasWindow: true,
+	}
+	for _, b := range []*agg.Benchmark{nil, &benchmark} {
+		want := agg.Conclude(src, w, file.Limits, b)
+		got := agg.Conclude(window.Recorded(back.Series), back.Window(), back.Limits, b)
+		if got.Energy() != want.Energy() || got.Bound() != want.Bound() || got.Duration() != want.Duration() || !got.Valid() {
+			t.Errorf("from the file %v J ± %v, reasons %v; want %v ± %v", got.Energy(), got.Bound(), got.AllReasons(), want.Energy(), want.Bound())
+		}
+	}
+}
+
+func TestWindowFileKeepsEveryReading(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	some := func() sampler.Value {
+		if rng.IntN(4) == 0 {
+			return sampler.Value{}
+		}
+		return sampler.Some(rng.NormFloat64() * 1e5)
+	}
+	gauge := func() sampler.Gauge {
+		if rng.IntN(4) == 0 {
+			return sampler.Gauge{}
+		}
+		return sampler.SomeGauge(rng.Float64())
+	}
+	var readings []sampler.Reading
+	for range 500 {
+		r := sampler.Reading{
+			At:   sampler.Moment{UnixNano: rng.Int64(), MonoNano: rng.Int64()},
+			Call: time.Duration(rng.Int64N(1e9)), PowerWatts: some(), InstantWatts: some(), EnergyJoules: some(),
+			TemperatureC: gauge(), ClockMHz: gauge(), MemoryClockMHz: gauge(), Utilization: gauge(), Stretched: rng.IntN(2) == 0,
+		}
+		if r.ThrottleKnown = rng.IntN(2) == 0; r.ThrottleKnown {
+			r.Throttle = sampler.Throttle(rng.Uint32())
+		}
+		readings = append(readings, r)
+	}
+	file := agg.WindowFile{Series: []sampler.Series{{Info: sampler.Info{UUID: "GPU-1"}, Readings: readings}}}
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back agg.WindowFile
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range back.Series[0].Readings {
+		if got != readings[i] {
+			t.Fatalf("reading %d = %+v, want %+v", i, got, readings[i])
+		}
+	}
+}
+
+func TestWindowFileRefusesColumnsOfDifferentLength(t *testing.T) {
+	file, _, _ := recordedWindow(t, 1, 5)
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := strings.Replace(string(text), `"power_w":[`, `"power_w":[1,`, 1)
+	if err := json.Unmarshal([]byte(cut), &agg.WindowFile{}); err == nil {
+		t.Error("a column that is longer than the others was accepted")
+	}
+}
