@@ -35,6 +35,9 @@ func Choose(infos []Info, names []string) ([]Info, error) {
 }
 
 func find(infos []Info, name string) (int, error) {
+	if name == "" {
+		return 0, fmt.Errorf("%w: empty name", ErrUnknownGPU)
+	}
 	matches := func(same func(Info) bool) []int {
 		var found []int
 		for i, info := range infos {
@@ -49,7 +52,7 @@ func find(infos []Info, name string) (int, error) {
 		func(info Info) bool { return name == strconv.Itoa(info.Index) },
 		func(info Info) bool { return lower == strings.ToLower(info.UUID) || name == info.ID() },
 		func(info Info) bool { return BusID(name) != "" && BusID(name) == BusID(info.BusID) },
-		func(info Info) bool { return name != "" && name == info.Serial },
+		func(info Info) bool { return name == info.Serial },
 		func(info Info) bool {
 			return len(name) >= len("GPU-1") && strings.HasPrefix(strings.ToLower(info.UUID), lower)
 		},

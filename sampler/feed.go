@@ -13,18 +13,31 @@ import (
 // can push out other marks' edges (their windows then interpolate, with a wider bound) but never the schedule.
 const extraCapacity = 4096
 
+// openRetention is how long readings at 10 Hz, made while windows are open on a GPU without a counter, are kept.
+const openRetention = 2 * time.Hour
+
 // feed reads one device. Its goroutine is the only caller of the device.
 type feed struct {
-	device Device
-	log    *slog.Logger
-	info   Info
-	wake   chan struct{} // capacity 1: somebody waits for a reading
+	device  Device
+	log     *slog.Logger
+	wake    chan struct{} // capacity 1: somebody waits for a reading
+	quicken chan struct{} // capacity 1: quickWait has changed
 
 	mu     sync.Mutex
-	ticks  ring          // readings of the schedule
-	extra  ring          // readings made on request
-	asked  chan struct{} // closes when the next read has ended; nil: nobody waits
+	info   Info
+	quick  quick
+	pace   pace
+	ticks  ring     // readings of the schedule
+	extra  ring     // readings made on request
+	asked  *request // what the next read will serve; nil: nobody waits
+	count  Value    // the last known count of the energy counter
 	status Status
+}
+
+// request is a read that somebody waits for. All who ask before it begins share it.
+type request struct {
+	done chan struct{} // closes when the read has ended
+	err  error         // its error; set before done closes
 }
 
 // Status is the state of one GPU's feed.
@@ -37,6 +50,9 @@ type Status struct {
 	Failed  uint64
 	Missed  uint64        // ticks of the schedule that passed while a read was still running
 	MaxCall time.Duration // longest driver call
+	Stretch int           // the interval is so many times the configured one, for driver calls are slow; 1: it is not
+	Calls   Histogram     // of driver calls
+	Late    Histogram     // of the schedule's reads: how long after their time they began
 	Used    int           // readings in memory
 	Size    int           // readings that fit
 	// CounterJoules is what the energy counter advanced since the feed began; PowerJoules the integral of
@@ -44,54 +60,99 @@ type Status struct {
 	// measured from the readings.
 	CounterJoules Value
 	PowerJoules   Value
+
+	Calibration Calibration
 }
 
 func newFeed(device Device, config Config) *feed {
 	info := device.Info()
-	capacity := int(config.Retention/config.Interval) + 1
-	return &feed{
-		device: device,
-		info:   info,
-		log:    config.Logger.With("gpu", info.Index, "uuid", info.UUID),
-		wake:   make(chan struct{}, 1),
-		ticks:  ring{capacity: capacity},
-		extra:  ring{capacity: extraCapacity},
-		status: Status{Info: info, Size: capacity + extraCapacity},
+	capacity, extra := int(config.Retention/config.Interval)+1, extraCapacity
+	if !info.HasCounter {
+		extra = max(extra, int(min(config.Retention, openRetention)/openEvery))
 	}
+	f := &feed{
+		device:  device,
+		info:    info,
+		log:     config.Logger.With("gpu", info.Index, "uuid", info.UUID),
+		wake:    make(chan struct{}, 1),
+		quicken: make(chan struct{}, 1),
+		ticks:   ring{capacity: capacity},
+		extra:   ring{capacity: extra},
+		status:  Status{Info: info, Size: capacity + extra, Stretch: 1},
+	}
+	if config.Calibrate && info.HasCounter && info.CounterPeriod > 0 {
+		f.quick.calibrating = &calibrator{}
+		f.hurry()
+	}
+	return f
 }
 
 // run reads at start + k·interval, and in between when somebody asks, until ctx ends. The schedule is absolute: a late
 // read does not shift the next one, and ticks that passed during a long read are counted, not made up for.
 func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration) {
 	next := start
-	timer := time.NewTimer(time.Until(next))
+	timer, fast := time.NewTimer(time.Until(next)), time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer fast.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			f.read(&f.ticks)
-			next = next.Add(interval)
-			if late := time.Since(next); late >= 0 {
-				missed := late/interval + 1
-				f.miss(uint64(missed))
-				next = next.Add(missed * interval)
-			}
+			late := time.Since(next)
+			_, _ = f.read(&f.ticks)
+			next = f.after(next, late, interval)
 			timer.Reset(time.Until(next))
 		case <-f.wake:
 			if f.isAsked() { // not served by a read of the schedule meanwhile
-				f.read(&f.extra)
+				_, _ = f.read(&f.extra)
 			}
+		case <-f.quicken:
+			f.rearm(fast)
+		case <-fast.C:
+			f.readQuick()
+			f.rearm(fast)
 		}
 	}
 }
 
-// read asks the device once and serves everyone who was waiting before the call began.
-func (f *feed) read(into *ring) {
+func (f *feed) rearm(fast *time.Timer) {
+	if wait := f.quickWait(); wait > 0 {
+		fast.Reset(wait)
+	} else {
+		fast.Stop()
+	}
+}
+
+// after returns the time of the tick after the one at tick, which began so late.
+func (f *feed) after(tick time.Time, late, interval time.Duration) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Late.add(late)
+	f.pace.add(f.status.Latest.Call, interval)
+	if times := f.pace.times; times != f.status.Stretch {
+		f.log.Warn("interval changed: driver calls are slow, or no longer", "times", times)
+		f.status.Stretch = times
+	}
+	step := interval * time.Duration(f.status.Stretch)
+	tick = tick.Add(step)
+	if late := time.Since(tick); late >= 0 {
+		missed := late/step + 1
+		f.status.Missed += uint64(missed)
+		tick = tick.Add(missed * step)
+	}
+	return tick
+}
+
+// read asks the device once, keeps the reading in into unless that is nil, and serves everyone who was waiting before
+// the call began.
+func (f *feed) read(into *ring) (Reading, error) {
 	f.mu.Lock()
 	served := f.asked
 	f.asked = nil
+	if served != nil && into == nil {
+		into = &f.extra
+	}
 	f.status.Busy = time.Now()
 	f.mu.Unlock()
 
@@ -105,12 +166,14 @@ func (f *feed) read(into *ring) {
 	if err != nil {
 		f.status.Failed++
 	} else {
+		reading.Stretched = f.status.Stretch > 1
 		f.record(into, reading)
 	}
 	failed := f.status.Failed
 	f.mu.Unlock()
 	if served != nil {
-		close(served)
+		served.err = err
+		close(served.done)
 	}
 
 	switch {
@@ -119,63 +182,64 @@ func (f *feed) read(into *ring) {
 	case err == nil && failing:
 		f.log.Info("read recovered", "failed_reads", failed)
 	}
+	return reading, err
 }
 
 // record keeps a good reading. The caller holds the mutex.
 func (f *feed) record(into *ring, reading Reading) {
 	f.status.MaxCall = max(f.status.MaxCall, reading.Call)
-	if last := f.status.Latest; last.At != (Moment{}) {
-		f.addTotals(last, reading)
-	} else {
-		f.startTotals(reading)
-	}
+	f.status.Calls.add(reading.Call)
+	f.addTotals(reading)
 	f.status.Latest = reading
-	into.push(reading)
-}
-
-func (f *feed) startTotals(reading Reading) {
-	if reading.EnergyJoules.OK() {
-		f.status.CounterJoules = Some(0)
-	}
-	if reading.Power().OK() {
-		f.status.PowerJoules = Some(0)
+	if into != nil {
+		into.push(reading)
 	}
 }
 
-func (f *feed) addTotals(last, reading Reading) {
-	if now, ok := reading.EnergyJoules.Known(); ok {
-		advanced := 0.0
-		if before, ok := last.EnergyJoules.Known(); ok {
-			advanced = max(0, now-before)
-		}
+// addTotals adds what was used since the reading before. The caller holds the mutex.
+func (f *feed) addTotals(reading Reading) {
+	if count, ok := reading.EnergyJoules.Known(); ok {
+		advanced := max(0, count-f.count.Or(count))
 		f.status.CounterJoules = Some(f.status.CounterJoules.Or(0) + advanced)
+		f.count = reading.EnergyJoules
 	}
 	if watts, ok := reading.PowerWatts.Known(); ok {
-		joules := watts * reading.At.Sub(last.At).Seconds()
-		f.status.PowerJoules = Some(f.status.PowerJoules.Or(0) + max(0, joules))
+		joules := 0.0
+		if last := f.status.Latest.At; last != (Moment{}) {
+			joules = max(0, watts*reading.At.Sub(last).Seconds())
+		}
+		f.status.PowerJoules = Some(f.status.PowerJoules.Or(0) + joules)
 	}
 }
 
-func (f *feed) miss(ticks uint64) {
-	f.mu.Lock()
-	f.status.Missed += ticks
-	f.mu.Unlock()
-}
-
-// ask returns a channel that closes when a reading that began after this call is there or has failed.
-// All who ask before the next read begins share it.
-func (f *feed) ask() <-chan struct{} {
+// ask requests a reading that begins after this call.
+func (f *feed) ask() *request {
 	f.mu.Lock()
 	if f.asked == nil {
-		f.asked = make(chan struct{})
+		f.asked = &request{done: make(chan struct{})}
 	}
-	done := f.asked
+	asked := f.asked
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
 	default: // a wake-up is pending already
 	}
-	return done
+	return asked
+}
+
+// wait returns when the read has ended, or with the error of ctx where that ends first.
+func (r *request) wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+	}
+	select { // another GPU may have used up the time: this one's reading is there all the same
+	case <-r.done:
+		return r.err
+	default:
+		return ctx.Err()
+	}
 }
 
 func (f *feed) isAsked() bool {
@@ -195,10 +259,14 @@ func (f *feed) snapshot() Status {
 // series returns the readings of both rings, from the last at or before from to the first at or after to.
 func (f *feed) series(from, to Moment) Series {
 	f.mu.Lock()
+	from, to = f.ticks.moment(from), f.ticks.moment(to) // one reading of the wall clock for both rings
 	ticks := f.ticks.between(from, to)
 	extra := f.extra.between(from, to)
+	info := f.info
 	f.mu.Unlock()
-	return Series{Info: f.info, Readings: merge(ticks, extra)}
+	all := merge(ticks, extra)
+	first, end := Span(len(all), func(i int) Moment { return all[i].At }, from, to) // of both, not of each
+	return Series{Info: info, Readings: all[first:end]}
 }
 
 // merge returns the readings of a and b in the order of time.
@@ -207,7 +275,7 @@ func merge(a, b []Reading) []Reading {
 		return a
 	}
 	all := append(a, b...)
-	slices.SortStableFunc(all, func(x, y Reading) int { return cmp.Compare(x.At.MonoNano, y.At.MonoNano) })
+	slices.SortStableFunc(all, func(x, y Reading) int { return cmp.Compare(x.At.Sub(y.At), 0) })
 	return all
 }
 

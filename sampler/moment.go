@@ -1,6 +1,9 @@
 package sampler
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Moment is one point in time on a host's two clocks. The wall clock is for people, files and other machines; it can
 // be set forward or back. The monotonic clock never steps: durations are measured on it. A Moment from elsewhere
@@ -44,6 +47,52 @@ func (m Moment) Add(d time.Duration) Moment {
 		m.MonoNano += int64(d)
 	}
 	return m
+}
+
+// Among returns m with the monotonic time at which the wall clock of these n moments, oldest first, showed it, if m has
+// none and they have one. Where the wall clock was set back and showed a time twice, the later one counts; a time that
+// it skipped is when it was set.
+func (m Moment) Among(n int, at func(int) Moment) Moment {
+	if m.MonoNano != 0 || n == 0 {
+		return m
+	}
+	i := m.shown(n, at)
+	if at(i).MonoNano == 0 {
+		return m
+	}
+	m.MonoNano = at(i).MonoNano + m.UnixNano - at(i).UnixNano
+	if i+1 < n {
+		m.MonoNano = min(m.MonoNano, at(i+1).MonoNano)
+	}
+	return m
+}
+
+// shown returns the last of n moments after which the wall clock showed m.
+func (m Moment) shown(n int, at func(int) Moment) int {
+	const soon = 5e9 // ns: m may be a little newer than the newest
+	if ahead := m.UnixNano - at(n-1).UnixNano; 0 <= ahead && ahead < soon {
+		return n - 1
+	}
+	for i := n - 2; i >= 0; i-- {
+		if at(i).UnixNano <= m.UnixNano && m.UnixNano < at(i+1).UnixNano {
+			return i
+		}
+	}
+	if m.UnixNano < at(0).UnixNano {
+		return 0
+	}
+	return n - 1
+}
+
+// Span returns the range of n moments, oldest first, from the last at or before from to the first at or after to.
+func Span(n int, at func(int) Moment, from, to Moment) (first, end int) {
+	if n == 0 {
+		return 0, 0
+	}
+	from, to = from.Among(n, at), to.Among(n, at)
+	first = max(0, sort.Search(n, func(i int) bool { return at(i).Sub(from) > 0 })-1)
+	last := min(n-1, sort.Search(n, func(i int) bool { return at(i).Sub(to) >= 0 }))
+	return min(first, last), max(first, last) + 1
 }
 
 // Clock gives the moment of a time that this process has read with time.Now. It is a value, not an interface: tests

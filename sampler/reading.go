@@ -19,6 +19,7 @@ type Reading struct {
 	Utilization    Gauge // 0 to 1: share of the last sample period in which a kernel ran
 	Throttle       Throttle
 	ThrottleKnown  bool // the driver said whether the GPU is throttled
+	Stretched      bool // the sampler reads less often than it should, for driver calls are slow; set by the sampler
 }
 
 // Power returns the power closest to At: the instantaneous value, else PowerWatts.

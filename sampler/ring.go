@@ -1,9 +1,6 @@
 package sampler
 
-import (
-	"slices"
-	"sort"
-)
+import "slices"
 
 // chunkLen readings are allocated at once (72 kB), so memory grows only as the ring fills.
 const chunkLen = 1024
@@ -29,17 +26,16 @@ func (r *ring) at(i int) Reading {
 	return r.chunks[i/chunkLen][i%chunkLen]
 }
 
-func (r *ring) last() (Reading, bool) {
-	n := r.len()
-	if n == 0 {
-		return Reading{}, false
-	}
-	return r.at(n - 1), true
-}
+// when returns the time of the i-th oldest reading.
+func (r *ring) when(i int) Moment { return r.chunks[(i+r.dropped)/chunkLen][(i+r.dropped)%chunkLen].At }
+
+// moment gives a moment of the wall clock its monotonic time.
+func (r *ring) moment(m Moment) Moment { return m.Among(r.len(), r.when) }
 
 func (r *ring) push(reading Reading) {
 	if n := len(r.chunks); n == 0 || len(r.chunks[n-1]) == chunkLen {
-		r.chunks = append(r.chunks, r.spareChunk())
+		spare := r.spareChunk() // it takes the oldest chunk out of r.chunks
+		r.chunks = append(r.chunks, spare)
 	}
 	newest := &r.chunks[len(r.chunks)-1]
 	*newest = append(*newest, reading)
@@ -61,19 +57,7 @@ func (r *ring) spareChunk() []Reading {
 
 // between returns the readings from the last at or before from to the first at or after to.
 func (r *ring) between(from, to Moment) []Reading {
-	n := r.len()
-	// A wall clock that was set back makes the order by wall time ambiguous: the later stretch wins.
-	first := sort.Search(n, func(i int) bool { return r.at(i).At.Sub(from) > 0 })
-	if first > 0 {
-		first--
-	}
-	end := sort.Search(n, func(i int) bool { return r.at(i).At.Sub(to) >= 0 })
-	if end < n {
-		end++
-	}
-	if first >= end {
-		return nil
-	}
+	first, end := Span(r.len(), r.when, from, to)
 	out := make([]Reading, 0, end-first)
 	for i := first; i < end; i++ {
 		out = append(out, r.at(i))

@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Interval  time.Duration // between readings of a GPU; at least 10 ms
 	Retention time.Duration // how long readings stay in memory; at least Interval
+	Calibrate bool          // find out at start what the energy counters are like
 	Clock     Clock         // the one with which the devices stamp their readings
 	Logger    *slog.Logger
 }
@@ -60,7 +61,7 @@ func (s *Sampler) Infos() []Info {
 	feeds := s.all()
 	infos := make([]Info, len(feeds))
 	for i, f := range feeds {
-		infos[i] = f.info
+		infos[i] = f.snapshot().Info
 	}
 	return infos
 }
@@ -72,22 +73,48 @@ var ErrNoReading = errors.New("no reading")
 // after the call, or when ctx ends. It returns one error per GPU that gave none.
 func (s *Sampler) Poll(ctx context.Context, ids ...string) error {
 	feeds := s.named(ids)
-	pending := make([]<-chan struct{}, len(feeds))
+	pending := make([]*request, len(feeds))
 	for i, f := range feeds {
 		pending[i] = f.ask()
 	}
 	var errs []error
 	for i, f := range feeds {
-		select {
-		case <-pending[i]:
-			if err := f.snapshot().Err; err != nil {
-				errs = append(errs, fmt.Errorf("GPU %d: %w: %w", f.info.Index, ErrNoReading, err))
-			}
-		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("GPU %d: %w: %w", f.info.Index, ErrNoReading, ctx.Err()))
+		if err := pending[i].wait(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("GPU %d: %w: %w", f.snapshot().Info.Index, ErrNoReading, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Follow reads the GPUs of these IDs (all of them if there are none) every 10 ms until the energy counter of each has
+// stepped, for at most 120 ms: how long after a mark that was tells how old the count at the mark was. It returns when
+// that is done or ctx ends; at once for GPUs whose counters do not bear it.
+func (s *Sampler) Follow(ctx context.Context, ids ...string) {
+	feeds := s.named(ids)
+	pending := make([]<-chan struct{}, len(feeds))
+	for i, f := range feeds {
+		pending[i] = f.follow()
+	}
+	for _, done := range pending {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Opened says that a window was opened on the GPUs of these IDs: those without an energy counter are read at 10 Hz
+// until as many Ended calls have said that it ended.
+func (s *Sampler) Opened(ids ...string) { s.setOpen(ids, 1) }
+
+// Ended is the counterpart of Opened.
+func (s *Sampler) Ended(ids ...string) { s.setOpen(ids, -1) }
+
+func (s *Sampler) setOpen(ids []string, change int) {
+	for _, f := range s.named(ids) {
+		f.setOpen(change)
+	}
 }
 
 // Latest returns the state of each GPU.
@@ -136,7 +163,7 @@ func (s *Sampler) named(ids []string) []*feed {
 	var named []*feed
 	for _, f := range feeds {
 		for _, id := range ids {
-			if f.info.ID() == id {
+			if f.snapshot().Info.ID() == id {
 				named = append(named, f)
 			}
 		}

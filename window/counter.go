@@ -8,9 +8,12 @@ import "math"
 // reading E = C + P·a with the instantaneous power P. Over a window with marks at its edges the raw difference is
 // biased by (P0 − P1)·τ/2; corrected, it is not.
 func (tr *trace) byCounter() estimate {
-	c := curve{knots: make([]knot, len(tr.counts))}
+	c := curve{knots: make([]knot, len(tr.counts)), most: tr.most()}
 	for i, s := range tr.counts {
 		c.knots[i] = tr.counterKnot(i, s)
+		if i > 0 && s.y >= tr.counts[i-1].y { // power that sinks within a tick must not make E fall
+			c.knots[i].joules = max(c.knots[i].joules, c.knots[i-1].joules)
+		}
 	}
 	return tr.estimate(Counter, tr.counts, c)
 }
@@ -22,13 +25,19 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	least, most := tr.age(i, period)
 	age, width := (least+most)/2, math.Abs(most-least)
 	k.joules += s.power * age
-	// Only the edges' bounds are ever used, and spread looks back: worth it near an edge alone.
-	if math.Abs(s.x) < 2 || math.Abs(s.x-tr.span) < 2 {
+	// Only the edges' bounds are ever used, and spread looks back: worth it beside an edge alone.
+	if beside(tr.counts, i, 0) || beside(tr.counts, i, tr.span) {
 		tick2 := square(s.power) * (square(width)/12 + square(jitter*period))
 		call2 := square(s.power*s.half) / 3
 		k.own = math.Sqrt(tick2 + call2 + square(age*spread(tr.counts, i)))
 	}
 	return k
+}
+
+// beside reports that no other sample lies between sample i and t.
+func beside(samples []sample, i int, t float64) bool {
+	x := samples[i].x
+	return x <= t && (i+1 == len(samples) || samples[i+1].x >= t) || x >= t && (i == 0 || samples[i-1].x <= t)
 }
 
 // age returns the bounds of the age of the counter's last tick at reading i. One reading alone says only that it is

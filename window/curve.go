@@ -9,7 +9,8 @@ import (
 // curve is E(t) at some knots, with what is needed to read it in between.
 type curve struct {
 	knots  []knot
-	linear bool // power between two knots is a straight line (trapezoid); else see between
+	linear bool    // power between two knots is a straight line (trapezoid); else see between
+	most   float64 // watts that the GPU may draw
 }
 
 // knot is one point of E(t).
@@ -17,6 +18,7 @@ type knot struct {
 	x      float64 // seconds
 	joules float64
 	own    float64 // standard deviation of joules, independent of other GPUs
+	shared float64 // likewise, the part that moves together on all GPUs
 	power  float64 // watts at x
 }
 
@@ -30,8 +32,9 @@ type edge struct {
 	ok           bool
 }
 
-// onReading is how close to a reading an edge counts as lying on it: the answer of a driver under load.
-const onReading = 0.05 // s
+// onReading is how close to a reading an edge counts as lying on it: the answer of a driver under load, and half a
+// refresh, by which power is dated back.
+const onReading = 0.06 // s
 
 // at reads the curve.
 func (c curve) at(t float64) edge {
@@ -52,7 +55,7 @@ func (c curve) at(t float64) edge {
 // near extends the curve from knot i at the power read there: for edges that the driver's lag puts just outside.
 func (c curve) near(i int, t float64) edge {
 	k := c.knots[i]
-	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, distance: math.Abs(t - k.x), ok: true}
+	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, shared: k.shared, distance: math.Abs(t - k.x), ok: true}
 }
 
 // between reads the curve between knots i and i+1. The knots say how much energy went through; power says when.
@@ -68,10 +71,7 @@ func (c curve) between(i int, t float64) edge {
 	e := edge{interval: span, distance: min(s, span-s), ok: true}
 	e.interpolated = e.distance > onReading
 	weight := s / span
-	e.own = math.Sqrt(square((1-weight)*a.own) + square(weight*b.own))
-	if e.distance <= onReading {
-		e.own = []float64{a.own, b.own}[int(math.Round(weight))]
-	}
+	e.own = (1-weight)*a.own + weight*b.own // neighbours meet the sensor's ticks at about the same age
 
 	switch {
 	case c.linear:
@@ -90,7 +90,8 @@ func (c curve) between(i int, t float64) edge {
 	lo, hi := c.powers(i, mean)
 	least := max(a.joules+lo*s, b.joules-hi*(span-s))
 	most := min(a.joules+hi*s, b.joules-lo*(span-s))
-	e.shared = math.Sqrt(square(most-least)/12 + square(e.joules-(most+least)/2))
+	shape := square(most-least)/12 + square(e.joules-(most+least)/2)
+	e.shared = math.Sqrt(shape + square((1-weight)*a.shared) + square(weight*b.shared))
 	return e
 }
 
@@ -99,9 +100,17 @@ func stepped(a, b, mean float64) bool {
 	return math.Abs(b-a) > 0.25*max(a, b) && min(a, b) < mean && mean < max(a, b)
 }
 
-// powers returns the least and the most power seen around the interval after knot i.
+// powers returns the least and the most power seen around the interval after knot i. A mean that is not between the
+// powers at its ends says that there was other power in between, of which nothing is known.
 func (c curve) powers(i int, mean float64) (lo, hi float64) {
 	lo, hi = mean, mean
+	a, b := c.knots[i].power, c.knots[i+1].power
+	switch {
+	case mean < min(a, b):
+		lo = 0
+	case mean > max(a, b):
+		hi = max(mean, c.most)
+	}
 	for _, k := range c.knots[max(0, i-1):min(len(c.knots), i+3)] {
 		lo, hi = min(lo, k.power), max(hi, k.power)
 	}

@@ -1,10 +1,14 @@
 package window
 
-import "math"
+import (
+	"math"
+	"slices"
+	"sort"
+)
 
 // gate reports whether the energy counter is to be believed in this window, and what it did otherwise. It judges
 // only stretches without a gap. Counters that stand still, count half or double, or restart are on record.
-func (tr *trace) gate(byPower estimate) (cause Note, rejected bool) {
+func (tr *trace) gate() (cause Note, rejected bool) {
 	if !tr.info.HasCounter || len(tr.counts) < 2 {
 		return "", false
 	}
@@ -18,11 +22,12 @@ func (tr *trace) gate(byPower estimate) (cause Note, rejected bool) {
 		switch {
 		case tr.frozen(run):
 			return CounterFrozen, true
-		case tr.overLimit(run):
+		case tr.tooFast(run):
 			return CounterTooFast, true
-		case tr.disagrees(run):
-			return CounterDisagrees, true
 		}
+	}
+	if tr.disagrees(first, last) {
+		return CounterDisagrees, true
 	}
 	return "", false
 }
@@ -46,7 +51,7 @@ func (tr *trace) unbroken(first, last int) [][]sample {
 	var runs [][]sample
 	begin := first
 	for i := first + 1; i <= last; i++ {
-		if tr.counts[i].x-tr.counts[i-1].x > tr.limits.MaxGap.Seconds() {
+		if tr.limits.gap(tr.counts[i].x - tr.counts[i-1].x) {
 			runs = append(runs, tr.counts[begin:i])
 			begin = i
 		}
@@ -54,10 +59,25 @@ func (tr *trace) unbroken(first, last int) [][]sample {
 	return append(runs, tr.counts[begin:last+1])
 }
 
-// frozen: the count stays the same for more than a second, and three ticks, while power is drawn.
+// withPower returns the parts of run in which no power readings are missing.
+func (tr *trace) withPower(run []sample) [][]sample {
+	var parts [][]sample
+	for i := 1; i < len(tr.powers); i++ {
+		from, to := tr.powers[i-1].x, tr.powers[i].x
+		if tr.limits.gap(to - from) {
+			left := sort.Search(len(run), func(j int) bool { return run[j].x > from })
+			right := sort.Search(len(run), func(j int) bool { return run[j].x >= to })
+			parts, run = append(parts, run[:left]), run[right:]
+		}
+	}
+	return append(parts, run)
+}
+
+// frozen: the count stays the same for a second, so its last tick is older than that, and three ticks, while power is drawn.
 func (tr *trace) frozen(run []sample) bool {
-	const load = 10 // W: less than any GPU idles at
-	longest := max(1, 3*tr.info.CounterPeriod.Seconds())
+	const load = 10     // W: less than any GPU idles at
+	const jitter = 0.01 // s, of readings a second apart
+	longest := max(1, 3*tr.info.CounterPeriod.Seconds()) - jitter
 	since := 0
 	for i := range run {
 		if run[i].y != run[since].y || run[i].power < load {
@@ -70,10 +90,13 @@ func (tr *trace) frozen(run []sample) bool {
 	return false
 }
 
-// overLimit: over a second or more the counter implies more than 1.2 times the power limit. A stretch between two
+// overLimit is how many times its power limit a GPU may be believed to draw.
+const overLimit = 1.2
+
+// tooFast: over a second or more the counter implies more than 1.2 times the power limit. A stretch between two
 // readings may hold one tick more than its length has.
-func (tr *trace) overLimit(run []sample) bool {
-	limit, ok := tr.info.PowerLimitWatts.Known()
+func (tr *trace) tooFast(run []sample) bool {
+	limit, ok := tr.limit()
 	if !ok {
 		return false
 	}
@@ -83,41 +106,64 @@ func (tr *trace) overLimit(run []sample) bool {
 			since++
 		}
 		seconds := run[i].x - run[since].x
-		if seconds >= 1 && run[i].y-run[since].y > 1.2*limit*(seconds+tr.info.CounterPeriod.Seconds()) {
+		if seconds >= 1 && run[i].y-run[since].y > overLimit*limit*(seconds+tr.info.CounterPeriod.Seconds()) {
 			return true
 		}
 	}
 	return false
 }
 
-// disagrees: over ten seconds or more counter and power differ by more than 10 % and by more than three times what
-// the power method may be off.
-func (tr *trace) disagrees(run []sample) bool {
-	n := len(run)
-	if n < 2 || run[n-1].x-run[0].x < 10 {
-		return false
+// disagrees: over ten seconds or more, in one stretch or several, counter and power differ by more than 10 % and by
+// more than three times what the power method may be off.
+func (tr *trace) disagrees(first, last int) bool {
+	var counted, power, variance, seconds float64
+	for _, run := range tr.unbroken(first, last) {
+		for _, run := range tr.withPower(run) {
+			if len(run) < 2 {
+				continue
+			}
+			part := tr.part(run)
+			byCounter, byPower := part.byCounter(), part.byPower(powerMethod(tr.info))
+			c, okC := byCounter.energy().Known()
+			p, okP := byPower.energy().Known()
+			if !okC || !okP {
+				continue
+			}
+			sigma, _ := byPower.sigma()
+			counted, power, variance, seconds = counted+c, power+p, variance+square(sigma), seconds+part.span
+		}
 	}
+	off := math.Abs(counted - power)
+	return seconds >= 10 && power > 0 && off > 0.10*power && off > 3*2*math.Sqrt(variance)
+}
+
+// part returns the trace with a run of counter samples as its window.
+func (tr *trace) part(run []sample) *trace {
+	from, to := run[0].x, run[len(run)-1].x
+	first := sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > from-before.Seconds() })
+	end := sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > to+after.Seconds() })
 	part := *tr
-	part.counts = shifted(run, run[0].x)
-	part.powers = shifted(tr.powers, run[0].x)
-	part.span = run[n-1].x - run[0].x
-	counter := part.byCounter()
-	power := part.byPower(powerMethod(tr.info))
-	c, okC := counter.energy().Known()
-	p, okP := power.energy().Known()
-	if !okC || !okP || p <= 0 {
-		return false
+	part.counts, part.powers = shifted(run, from), shifted(tr.powers[first:end], from)
+	part.span = to - from
+	return &part
+}
+
+// doubted returns the estimate by power for a counter that was rejected for this cause. Readings of instantaneous power
+// may all fall on the same phase of a load that repeats in step with them: where such readings are all that speaks
+// against the counter, the bound covers what it says.
+func (e estimate) doubted(cause Note, counter estimate) estimate {
+	if p, ok := e.energy().Known(); ok && cause == CounterDisagrees && e.method == Trapezoid {
+		sigma, _ := counter.sigma()
+		e.gapVariance += square(math.Abs(counter.energy().Or(p)-p)/2 + sigma)
 	}
-	sigma, _ := power.sigma()
-	return math.Abs(c-p) > 0.10*p && math.Abs(c-p) > 3*2*sigma
+	return e
 }
 
 // shifted returns the samples with time counted from origin.
 func shifted(samples []sample, origin float64) []sample {
-	out := make([]sample, len(samples))
-	for i, s := range samples {
-		s.x -= origin
-		out[i] = s
+	out := slices.Clone(samples)
+	for i := range out {
+		out[i].x -= origin
 	}
 	return out
 }

@@ -12,48 +12,62 @@ func (e estimate) judge(gpu *GPU, lim Limits) {
 	gpu.Energy = e.energy()
 	if gpu.Energy.OK() {
 		all, shared := e.sigma()
-		gpu.Bound, gpu.SharedBound = sampler.Some(2*all), sampler.Some(2*shared)
+		// A GPU uses something between nothing and its limit: what windows of milliseconds are known to.
+		most := math.Inf(1)
+		if limit, ok := gpu.PowerLimit.Known(); ok && limit > 0 {
+			most = overLimit * limit * e.span
+		}
+		gpu.Bound, gpu.SharedBound = sampler.Some(min(2*all, most)), sampler.Some(min(2*shared, most))
 		gpu.AvgPower = divide(gpu.Energy, e.span)
 	}
-	switch {
-	case len(e.samples) < 2:
-		gpu.Reasons = add(gpu.Reasons, InsufficientSamples)
-		return
-	case !e.bracketed:
-		gpu.Reasons = add(gpu.Reasons, NotBracketed)
+	reason := e.reason(lim)
+	if reason != "" {
+		gpu.Reasons = add(gpu.Reasons, reason)
+	}
+	if reason == InsufficientSamples || reason == NotBracketed {
 		return
 	}
 
-	longest, missing := e.gaps(lim.MaxGap.Seconds())
+	longest, missing := e.gaps(lim)
 	gpu.MaxGapS = sampler.Some(longest)
 	gpu.Coverage = sampler.Some(max(0, 1-missing/e.span))
-	switch {
-	case longest <= lim.MaxGap.Seconds():
-	case e.method == Counter && !e.start.inGap(lim) && !e.end.inGap(lim):
+	if reason == "" && lim.gap(longest) {
 		gpu.Notes = add(gpu.Notes, GapBridged)
-	default:
-		gpu.Reasons = add(gpu.Reasons, GapExceeded)
 	}
 	if e.method != Trapezoid && (e.start.interpolated || e.end.interpolated) {
 		gpu.Notes = add(gpu.Notes, EdgeInterpolated)
 	}
 }
 
-// inGap reports that the edge lies in a gap, away from the readings at its ends.
-func (e edge) inGap(lim Limits) bool {
-	return e.interval > lim.MaxGap.Seconds() && e.interpolated
+// reason returns what speaks against publishing the estimate, "" if nothing does.
+func (e estimate) reason(lim Limits) Reason {
+	if len(e.samples) < 2 {
+		return InsufficientSamples
+	}
+	if !e.bracketed {
+		return NotBracketed
+	}
+	longest, _ := e.gaps(lim)
+	counted := e.method == Counter && !e.start.inGap(lim) && !e.end.inGap(lim) // the counter went on in the gap
+	if lim.gap(longest) && !counted {
+		return GapExceeded
+	}
+	return ""
 }
 
+// inGap reports that the edge lies in a gap, away from the readings at its ends.
+func (e edge) inGap(lim Limits) bool { return lim.gap(e.interval) && e.interpolated }
+
 // gaps returns the longest time between two readings, from the last at or before the window to the first at or after
-// it, and how many seconds of the window lie in gaps longer than most.
-func (e estimate) gaps(most float64) (longest, missing float64) {
+// it, and how many seconds of the window lie in gaps.
+func (e estimate) gaps(lim Limits) (longest, missing float64) {
 	for i := 1; i < len(e.samples); i++ {
 		from, to := e.samples[i-1].x, e.samples[i].x
 		if to <= 0 || from >= e.span {
 			continue
 		}
 		longest = max(longest, to-from)
-		if to-from > most {
+		if lim.gap(to - from) {
 			missing += min(to, e.span) - max(from, 0)
 		}
 	}
@@ -79,10 +93,14 @@ func (tr *trace) describe(gpu *GPU, used estimate) {
 		if x < 0 || x > tr.span {
 			continue
 		}
+		gpu.DriverCallMax = sampler.Some(max(r.Call.Seconds(), gpu.DriverCallMax.Or(0)))
 		if t, ok := r.TemperatureC.Value().Known(); ok {
 			gpu.MaxTemperature = sampler.Some(max(t, gpu.MaxTemperature.Or(t)))
 		}
-		known = known || r.ThrottleKnown
+		if r.Stretched {
+			gpu.Notes = add(gpu.Notes, IntervalStretched)
+		}
+		known = known || r.ThrottleKnown || r.Throttle != 0
 		if r.Throttle != 0 && i > 0 {
 			throttled += x - max(0, tr.times[i-1])
 		}

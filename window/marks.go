@@ -84,7 +84,7 @@ func (m *Marks) Find(name string) (Mark, error) {
 func (m *Marks) Close(mark Mark) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.open[mark.Run].ID != mark.ID {
+	if open, ok := m.open[mark.Run]; !ok || open.ID != mark.ID {
 		return false
 	}
 	delete(m.open, mark.Run)

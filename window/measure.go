@@ -12,7 +12,7 @@ import (
 // it, for the counter tick that dates the last edge.
 const (
 	before = 5 * time.Second
-	after  = 150 * time.Millisecond
+	after  = 1200 * time.Millisecond // one interval to the reading after the edge, and a tick
 )
 
 // Measure returns the energy that each GPU of src used in w, how well it is known, and what speaks against publishing
@@ -22,36 +22,46 @@ func Measure(src Source, w Window, lim Limits) Result {
 		lim.MaxGap = DefaultMaxGap
 	}
 	r := Result{Run: w.Run, Start: w.Start, End: w.End, Expected: w.Expected}
-	if w.End.Sub(w.Start) <= 0 {
-		r.Reasons = add(r.Reasons, InvalidBenchmarkWindow)
-		return r
-	}
-	observed := 0
 	for series := range src.Series(w.Start.Add(-before), w.End.Add(after)) {
 		// The first GPU with readings fixes the edges on the monotonic clock, so that all measure the same span.
 		r.Start, r.End = onReadings(r.Start, series.Readings), onReadings(r.End, series.Readings)
+		if r.Duration() <= 0 {
+			break
+		}
 		gpu := measureGPU(series, r.Start, r.End, lim)
 		gpu.Role = w.Role
-		if !slices.Contains(gpu.Reasons, NoUsableSamples) {
-			observed++
-		}
 		if clockStepped(series.Readings, r.Start, r.End) {
 			r.Notes = add(r.Notes, ClockStep)
 		}
+		if call, ok := gpu.DriverCallMax.Known(); ok {
+			r.Cost.DriverCallMax = sampler.Some(max(call, r.Cost.DriverCallMax.Or(0)))
+		}
 		r.GPUs = append(r.GPUs, gpu)
 	}
-	if len(r.GPUs) == 0 {
+	switch {
+	case r.Duration() <= 0:
+		r.Reasons, r.GPUs = add(r.Reasons, InvalidBenchmarkWindow), nil
+		return r
+	case len(r.GPUs) == 0:
 		r.Reasons = add(r.Reasons, NoUsableSamples)
 	}
-	switch {
-	case w.Expected == nil:
-	case *w.Expected <= 0:
-		r.Reasons = add(r.Reasons, InvalidExpectedGPUCount)
-	case *w.Expected != observed:
-		r.Reasons = add(r.Reasons, ExpectedGPUCountMismatch)
+	if w.Expected != nil {
+		r = r.Expecting(*w.Expected)
 	}
 	if r.Simulated() && !lim.AllowSimulated {
 		r.Reasons = add(r.Reasons, SimulatedPower)
+	}
+	return r
+}
+
+// Expecting returns the result held to a number of GPUs.
+func (r Result) Expecting(gpus int) Result {
+	r.Expected = &gpus
+	switch {
+	case gpus <= 0:
+		r.Reasons = add(slices.Clone(r.Reasons), InvalidExpectedGPUCount)
+	case gpus != r.Observed():
+		r.Reasons = add(slices.Clone(r.Reasons), ExpectedGPUCountMismatch)
 	}
 	return r
 }
@@ -68,43 +78,30 @@ func (r Result) Observed() int {
 }
 
 // onReadings gives a moment that has wall time only the monotonic time at which the readings' wall clock showed it.
-// Where the wall clock was set back and shows a time twice, the later one counts.
 func onReadings(m sampler.Moment, readings []sampler.Reading) sampler.Moment {
-	if m.MonoNano != 0 || len(readings) == 0 {
-		return m
-	}
-	nearest := readings[0].At
-	for _, r := range slices.Backward(readings) {
-		if r.At.UnixNano <= m.UnixNano {
-			nearest = r.At
-			break
-		}
-	}
-	if nearest.MonoNano != 0 {
-		m.MonoNano = nearest.MonoNano + m.UnixNano - nearest.UnixNano
-	}
-	return m
+	return m.Among(len(readings), func(i int) sampler.Moment { return readings[i].At })
 }
 
 // clockStepped reports that the wall clock was set between start and end: it moved against the monotonic clock by
 // more than slewing explains.
 func clockStepped(readings []sampler.Reading, start, end sampler.Moment) bool {
 	const slew, jitter = 1e-3, 50 * time.Millisecond // NTP slews by at most 500 ppm
-	var last sampler.Moment
-	for _, r := range readings {
-		if r.At.MonoNano == 0 || r.At.Sub(start) < 0 || r.At.Sub(end) > 0 {
-			continue
+	last := start
+	stepped := func(m sampler.Moment) bool {
+		if m.MonoNano == 0 {
+			return false
 		}
-		if last.MonoNano != 0 {
-			mono := r.At.MonoNano - last.MonoNano
-			step := r.At.UnixNano - last.UnixNano - mono
-			if math.Abs(float64(step)) > slew*float64(mono)+float64(jitter) {
-				return true
-			}
-		}
-		last = r.At
+		mono, wall := m.MonoNano-last.MonoNano, m.UnixNano-last.UnixNano
+		known := last.MonoNano != 0
+		last = m
+		return known && math.Abs(float64(wall-mono)) > slew*float64(mono)+float64(jitter)
 	}
-	return false
+	for _, r := range readings {
+		if r.At.Sub(start) >= 0 && r.At.Sub(end) <= 0 && stepped(r.At) {
+			return true
+		}
+	}
+	return stepped(end)
 }
 
 // measureGPU measures one GPU between start and end.
@@ -127,7 +124,7 @@ func measureGPU(series sampler.Series, start, end sampler.Moment, lim Limits) GP
 
 	byPower := tr.byPower(powerMethod(info))
 	byCounter := tr.byCounter()
-	cause, rejected := tr.gate(byPower)
+	cause, rejected := tr.gate()
 	gpu.PowerEnergy, gpu.CounterEnergy = byPower.energy(), byCounter.energy()
 	if c, p := gpu.CounterEnergy.Or(0), gpu.PowerEnergy.Or(0); gpu.CounterEnergy.OK() && p > 0 {
 		gpu.Crosscheck = sampler.Some(c / p)
@@ -139,8 +136,8 @@ func measureGPU(series sampler.Series, start, end sampler.Moment, lim Limits) GP
 		best = tr.byPower(lim.Method)
 	case rejected:
 		gpu.Notes = add(gpu.Notes, CounterRejected, cause)
-		best = byPower
-	case info.HasCounter && !byCounter.bracketed && byPower.bracketed:
+		best = byPower.doubted(cause, byCounter)
+	case info.HasCounter && byCounter.reason(lim) != "" && byPower.reason(lim) == "":
 		gpu.Notes = add(gpu.Notes, CounterMissing)
 		best = byPower
 	case !info.HasCounter:

@@ -9,8 +9,8 @@ import (
 // SameWindow is how far apart the edges of two nodes' windows may lie: a tenth of the sampling interval.
 const SameWindow = 100 * time.Millisecond
 
-// Merge returns the result of several nodes together. It is associative and commutative. Energies add up; a GPU that
-// occurs twice, or windows of different times, are reasons.
+// Merge returns the result of several nodes together, in whatever order they come. Energies add up; a GPU that occurs
+// twice, or windows of different times, are reasons. It is associative as long as all windows lie within SameWindow.
 func Merge(results ...Result) Result {
 	if len(results) == 0 {
 		return Result{Reasons: []Reason{NoUsableSamples}}
@@ -21,8 +21,12 @@ func Merge(results ...Result) Result {
 	for _, r := range results[1:] {
 		m = merge(m, r)
 	}
-	slices.Sort(m.Reasons)
-	slices.Sort(m.Notes)
+	// Nodes have clocks of their own: only wall time compares.
+	start := func(r Result) int64 { return r.Start.UnixNano }
+	end := func(r Result) int64 { return r.End.UnixNano }
+	if apart(results, start) || apart(results, end) {
+		m.Reasons = add(m.Reasons, DifferentWindows)
+	}
 	slices.SortStableFunc(m.GPUs, func(a, b GPU) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID(), b.ID()))
 	})
@@ -31,16 +35,14 @@ func Merge(results ...Result) Result {
 			m.Reasons = add(m.Reasons, DuplicateGPU)
 		}
 	}
+	slices.Sort(m.Reasons)
+	slices.Sort(m.Notes)
 	return m
 }
 
 func merge(a, b Result) Result {
 	a.Reasons, a.Notes = add(a.Reasons, b.Reasons...), add(a.Notes, b.Notes...)
 	a.GPUs = append(a.GPUs, b.GPUs...)
-	// Nodes have clocks of their own: only wall time compares.
-	if apart(a.Start.UnixNano, b.Start.UnixNano) || apart(a.End.UnixNano, b.End.UnixNano) {
-		a.Reasons = add(a.Reasons, DifferentWindows)
-	}
 	a.Start.MonoNano, a.End.MonoNano = 0, 0
 	a.Start.UnixNano = min(a.Start.UnixNano, b.Start.UnixNano)
 	a.End.UnixNano = max(a.End.UnixNano, b.End.UnixNano)
@@ -55,8 +57,11 @@ func merge(a, b Result) Result {
 	if b.Backend != a.Backend {
 		a.Backend = "mixed"
 	}
-	if a.Work == nil {
+	switch {
+	case a.Work == nil:
 		a.Work = b.Work
+	case b.Work != nil && !a.Work.equal(*b.Work):
+		a.Work = &Work{} // one benchmark drives all nodes; two that differ say nothing of the whole
 	}
 	a.Cost = Cost{} // of a daemon, not of a fleet
 	a.Aggregate = Aggregate{}
@@ -66,6 +71,11 @@ func merge(a, b Result) Result {
 	return a
 }
 
-func apart(a, b int64) bool {
-	return a-b > int64(SameWindow) || b-a > int64(SameWindow)
+// apart reports that an edge of the results differs by more than SameWindow.
+func apart(results []Result, edge func(Result) int64) bool {
+	first, last := edge(results[0]), edge(results[0])
+	for _, r := range results {
+		first, last = min(first, edge(r)), max(last, edge(r))
+	}
+	return last-first > int64(SameWindow)
 }

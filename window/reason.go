@@ -25,6 +25,8 @@ const (
 	NotBracketed        Reason = "benchmark_window_not_bracketed" // no reading at or before the start, or at or after the end
 	GapExceeded         Reason = "sampling_gap_exceeded"          // longer than Limits.MaxGap where energy was not counted
 	SimulatedPower      Reason = "simulated_power"
+	// Interrupted: the daemon stopped while the window was open; the result is up to that moment.
+	Interrupted Reason = "window_interrupted"
 )
 
 // Reasons of a merge of several results.
@@ -62,8 +64,10 @@ const (
 	ClockStep Note = "clock_step"
 	// Throttled: the GPU ran below its clocks for a part of the window (throttled_s).
 	Throttled Note = "throttled"
-	// Interrupted: the daemon stopped while the window was open; the result is up to that moment.
-	Interrupted Note = "interrupted"
+	// IntervalStretched: driver calls were slow, so readings are further apart than configured.
+	IntervalStretched Note = "interval_stretched"
+	// FileUnwritable: the window's own file could not be written; the answer is the only copy of the result.
+	FileUnwritable Note = "window_file_unwritable"
 )
 
 // add appends what is not there yet.

@@ -68,7 +68,8 @@ type GPU struct {
 	MaxTemperature sampler.Value `json:"max_temperature_c"`
 	Samples        int           `json:"samples"` // readings inside the window
 	MaxGapS        sampler.Value `json:"max_gap_s"`
-	Coverage       sampler.Value `json:"coverage_ratio"` // share of the window without a gap
+	Coverage       sampler.Value `json:"coverage_ratio"`    // share of the window without a gap
+	DriverCallMax  sampler.Value `json:"driver_call_s_max"` // longest driver call of a reading in the window
 	Simulated      bool          `json:"simulated"`
 
 	Reasons []Reason `json:"reasons"`
@@ -83,6 +84,12 @@ func (g GPU) ID() string {
 // Work is what a benchmark did in the window: the denominators. A count that is missing or not positive is nil.
 type Work struct {
 	Completed, InputTokens, OutputTokens *int64
+}
+
+// equal reports that both say the same.
+func (w Work) equal(v Work) bool {
+	same := func(a, b *int64) bool { return a == b || a != nil && b != nil && *a == *b }
+	return same(w.Completed, v.Completed) && same(w.InputTokens, v.InputTokens) && same(w.OutputTokens, v.OutputTokens)
 }
 
 // Cost is what measuring cost the host during the window.
@@ -200,8 +207,7 @@ func divide(v sampler.Value, by float64) sampler.Value {
 	return sampler.Some(x / by)
 }
 
-// PerQuery, PerInputToken, PerOutputToken and PerTotalToken are joules per unit of the benchmark's work; missing
-// without benchmark data.
+// PerQuery is joules per successful query; missing, like the other figures per unit of work, without benchmark data.
 func (r Result) PerQuery() sampler.Value {
 	return r.per(func(w Work) *int64 { return w.Completed })
 }

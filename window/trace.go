@@ -23,26 +23,25 @@ type sample struct {
 	x     float64 // seconds
 	y     float64 // joules or watts
 	half  float64 // half the driver call in seconds: x is that uncertain
-	power float64 // watts at x, as instantaneous as the sensors give it; NaN where there is none
+	power float64 // watts at x, as instantaneous as the sensors give it
 }
 
 func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *trace {
-	tr := &trace{info: series.Info, limits: lim, span: end.Sub(start).Seconds(), readings: series.Readings}
+	n := len(series.Readings)
+	tr := &trace{
+		info: series.Info, limits: lim, span: end.Sub(start).Seconds(), readings: series.Readings,
+		counts: make([]sample, 0, n), powers: make([]sample, 0, n), times: make([]float64, 0, n),
+	}
 	for _, r := range series.Readings {
-		s := sample{x: r.At.Sub(start).Seconds(), half: r.Call.Seconds() / 2, power: math.NaN()}
+		s := sample{x: r.At.Sub(start).Seconds(), half: r.Call.Seconds() / 2}
 		tr.times = append(tr.times, s.x)
-		if watts, ok := r.Power().Known(); ok && tr.plausible(watts) {
-			s.power = watts
-		}
+		average, instant := tr.believed(r.PowerWatts), tr.believed(r.InstantWatts)
+		s.power = instant.Or(average.Or(math.NaN()))
 		if joules, ok := r.EnergyJoules.Known(); ok {
 			s.y = joules
 			tr.counts = append(tr.counts, s)
 		}
-		if watts, ok := r.PowerWatts.Known(); ok {
-			if !tr.plausible(watts) {
-				tr.rejected++
-				continue
-			}
+		if watts, ok := average.Known(); ok {
 			s.y = watts
 			tr.powers = append(tr.powers, s)
 		}
@@ -51,22 +50,55 @@ func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *tra
 	return tr
 }
 
-// plausible reports that a GPU can draw so much: not less than nothing and not more than twice its limit. (Power
-// above the limit is ordinary for some milliseconds; readings of megawatts are on record.)
-func (tr *trace) plausible(watts float64) bool {
-	const most = 20e3 // where the limit is not known: above any module
-	return watts >= 0 && watts <= 2*tr.info.PowerLimitWatts.Or(most/2)
+// believed returns the power if a GPU can draw so much, and counts it as rejected if not: less than nothing, or more
+// than twice its limit. (Power above the limit is ordinary for some milliseconds; readings of megawatts are on record.)
+func (tr *trace) believed(power sampler.Value) sampler.Value {
+	most := 20e3 // where the limit is not known: above any module
+	if limit, ok := tr.limit(); ok {
+		most = 2 * limit
+	}
+	if watts, ok := power.Known(); ok && (watts < 0 || watts > most) {
+		tr.rejected++
+		return sampler.Value{}
+	}
+	return power
 }
 
-// fillPower gives counter samples without a power reading the mean power since the sample before.
+// most returns the power that the GPU may draw: its limit, else the most that it was seen to draw.
+func (tr *trace) most() float64 {
+	if watts, ok := tr.limit(); ok {
+		return watts
+	}
+	watts := 0.0
+	for _, s := range tr.powers {
+		watts = max(watts, s.y)
+	}
+	return watts
+}
+
+// limit returns the GPU's power limit; a limit of 0 is how some drivers say that they know none.
+func (tr *trace) limit() (watts float64, ok bool) {
+	watts, ok = tr.info.PowerLimitWatts.Known()
+	return watts, ok && watts > 0
+}
+
+// fillPower gives counter samples without a power reading the mean power of the second before, or of the first second
+// where nothing is known before. Over less than a second it would show the counter's ticks.
 func fillPower(counts []sample) {
 	for i := range counts {
 		if !math.IsNaN(counts[i].power) {
 			continue
 		}
+		first, last := i, i
+		for first > 0 && counts[last].x-counts[first].x < 1 {
+			first--
+		}
+		for last+1 < len(counts) && counts[last].x-counts[first].x < 1 {
+			last++
+		}
 		counts[i].power = 0
-		if i > 0 && counts[i].x > counts[i-1].x {
-			counts[i].power = max(0, (counts[i].y-counts[i-1].y)/(counts[i].x-counts[i-1].x))
+		if seconds := counts[last].x - counts[first].x; seconds > 0 {
+			counts[i].power = max(0, (counts[last].y-counts[first].y)/seconds)
 		}
 	}
 }
@@ -116,7 +148,11 @@ func (e estimate) energy() sampler.Value {
 
 // sigma returns the standard deviations of the energy: all of it, and the part that all GPUs share.
 func (e estimate) sigma() (all, shared float64) {
-	shared2 := square(e.start.shared) + square(e.end.shared) + e.gapVariance
+	shared2 := square(e.start.shared) + square(e.end.shared)
+	if e.span < e.start.interval { // both edges guess about the same stretch, and a window is where the load was
+		shared2 = square(e.start.shared + e.end.shared)
+	}
+	shared2 += e.gapVariance
 	own2 := square(e.start.own) + square(e.end.own)
 	return math.Sqrt(own2 + shared2), math.Sqrt(shared2)
 }

@@ -26,6 +26,10 @@ type Limits struct {
 // DefaultMaxGap is the benchmark's limit.
 const DefaultMaxGap = 3 * time.Second
 
+// gap reports that so many seconds without a reading are too many. Exactly MaxGap is not: differences of seconds are
+// off by less than the nanosecond that clocks count.
+func (lim Limits) gap(seconds float64) bool { return seconds > lim.MaxGap.Seconds()+1e-9 }
+
 // Source is where readings come from: the sampler's memory, a recording, a slice.
 type Source interface {
 	// Series yields, for each GPU, the readings from the last at or before from to the first at or after to.
@@ -62,24 +66,11 @@ type Recorded []sampler.Series
 func (r Recorded) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
 	return func(yield func(sampler.Series) bool) {
 		for _, series := range r {
-			first, end := span(series.Readings, from, to)
-			if !yield(sampler.Series{Info: series.Info, Readings: series.Readings[first:end]}) {
+			readings := series.Readings
+			first, end := sampler.Span(len(readings), func(i int) sampler.Moment { return readings[i].At }, from, to)
+			if !yield(sampler.Series{Info: series.Info, Readings: readings[first:end]}) {
 				return
 			}
 		}
 	}
-}
-
-// span returns the range of readings from the last at or before from to the first at or after to.
-func span(readings []sampler.Reading, from, to sampler.Moment) (first, end int) {
-	for i, r := range readings {
-		if r.At.Sub(from) <= 0 {
-			first = i
-		}
-		end = i + 1
-		if r.At.Sub(to) >= 0 {
-			break
-		}
-	}
-	return first, max(first, end)
 }

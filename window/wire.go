@@ -54,7 +54,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Simulated: r.Simulated(), Expected: r.Expected, Observed: r.Observed(),
 		AvgPower: r.AvgPower(), TotalPower: r.TotalPower(), Energy: r.Energy(), Bound: r.Bound(), Tolerance: r.Tolerance(),
 		PerQuery: r.PerQuery(), PerInputToken: r.PerInputToken(), PerOutputToken: r.PerOutputToken(),
-		PerTotalToken: r.PerTotalToken(), GPUs: slices.Concat([]GPU{}, r.GPUs), Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
+		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
 		Start: r.Start, End: r.End,
 	}
 	if r.Work != nil {

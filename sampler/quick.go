@@ -1,0 +1,124 @@
+package sampler
+
+import "time"
+
+// Readings between those of the schedule, for a while: to see the energy counter step after a mark, to follow power
+// on a GPU that has no counter, and to find out what the counter is like.
+const (
+	stepEvery = 10 * time.Millisecond
+	stepReads = 12          // at most: 120 ms
+	stepRest  = time.Second // between the beginnings of two such bursts: the counter is not for fast polling
+	openEvery = 100 * time.Millisecond
+)
+
+// quick is why a feed reads fast, and how far it has come. The feed's mutex guards it.
+type quick struct {
+	calibrating *calibrator
+	open        int // windows that are open on this GPU
+	burst       *burst
+	lastBurst   time.Time
+}
+
+// burst reads until the counter has stepped.
+type burst struct {
+	from Value // the count when it was last asked for
+	left int
+	done chan struct{}
+}
+
+// wait returns how long until the next fast reading; 0: none is wanted.
+func (f *feed) quickWait() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.quick.burst != nil:
+		return stepEvery
+	case f.quick.calibrating != nil:
+		return max(f.quick.calibrating.wait(), time.Microsecond)
+	case f.quick.open > 0 && !f.info.HasCounter:
+		return openEvery
+	default:
+		return 0
+	}
+}
+
+// readQuick makes one fast reading and moves on what it was for. Those of a calibration are not kept.
+func (f *feed) readQuick() {
+	f.mu.Lock()
+	calibrating := f.quick.calibrating
+	keep := f.quick.burst != nil || calibrating == nil
+	f.mu.Unlock()
+	into := &f.extra
+	if !keep {
+		into = nil
+	}
+	reading, err := f.read(into)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b := f.quick.burst; b != nil {
+		b.left--
+		if err == nil && reading.EnergyJoules != b.from || b.left <= 0 {
+			close(b.done)
+			f.quick.burst = nil
+		}
+	}
+	if calibrating != nil {
+		calibrating.reads++
+		if err == nil {
+			calibrating.add(reading)
+		}
+		if calibrating.over() {
+			f.calibrated(calibrating.result())
+		}
+	}
+}
+
+// calibrated takes over what was found. The caller holds the mutex.
+func (f *feed) calibrated(found Calibration) {
+	f.quick.calibrating = nil
+	f.status.Calibration = found
+	if found.Period > 0 && f.info.CounterPeriod > 0 {
+		f.info.CounterPeriod = found.Period
+		f.status.Info = f.info
+	}
+	f.log.Debug("energy counter calibrated", "period", found.Period, "jitter", found.Jitter, "steady", found.Steady)
+}
+
+// follow asks for readings until the counter has stepped; the channel closes then. It is closed already where there is
+// nothing to follow.
+func (f *feed) follow() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	count := f.status.Latest.EnergyJoules
+	running := f.quick.burst != nil
+	rested := time.Since(f.quick.lastBurst) >= stepRest
+	if !f.status.Calibration.Steady || !count.OK() || !running && !rested {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	if !running {
+		f.quick.burst = &burst{done: make(chan struct{})}
+		f.quick.lastBurst = time.Now()
+	}
+	f.quick.burst.from, f.quick.burst.left = count, stepReads
+	f.hurry()
+	return f.quick.burst.done
+}
+
+// setOpen says that a window on this GPU was opened (+1) or has ended (−1).
+func (f *feed) setOpen(change int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quick.open += change
+	f.hurry()
+}
+
+// hurry wakes the feed's goroutine, for quickWait has changed.
+func (f *feed) hurry() {
+	select {
+	case f.quicken <- struct{}{}:
+	default:
+	}
+}

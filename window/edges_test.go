@@ -1,0 +1,172 @@
+package window_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	sim "wattmark/vendor_sim"
+	"wattmark/window"
+)
+
+func TestRetroactiveEqualsLive(t *testing.T) {
+	for _, shape := range shapes() {
+		random := rand.New(rand.NewPCG(3, 3))
+		apart := 0
+		for range 60 {
+			tr := newTrial(random, "H200", shape, 10)
+			live, late := tr.live().measure(""), tr.measure("")
+			if slices.Contains(live.AllNotes(), window.EdgeInterpolated) || !slices.Contains(late.AllNotes(), window.EdgeInterpolated) {
+				t.Fatalf("%s: notes of live %v, of retroactive %v; want %s of the latter only", shape.name, live.AllNotes(),
+					late.AllNotes(), window.EdgeInterpolated)
+			}
+			if math.Abs(live.Energy().Or(0)-late.Energy().Or(0)) > live.Bound().Or(0)+late.Bound().Or(0) {
+				apart++
+			}
+		}
+		if apart > 0 {
+			t.Errorf("%s: in %d of 60 windows live and retroactive differ by more than their bounds", shape.name, apart)
+		}
+	}
+}
+
+func TestOverlappingWindowsMeasureAlone(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	for _, shape := range shapes() {
+		outer := newTrial(random, "H200", shape, 40)
+		inner, late := outer, outer
+		inner.a, inner.b = outer.a+10.3, outer.b-9.6
+		late.a, late.b = outer.a+20.4, outer.b+2.2
+		for _, tr := range []trial{outer, inner, late} {
+			outer.readings = append(outer.readings, tr.a, tr.b)
+		}
+		var energies []float64
+		for _, tr := range []trial{outer, inner, late} {
+			tr.readings = outer.readings // each sees the others' polls
+			r := tr.measure("")
+			if off := math.Abs(r.Energy().Or(0) - tr.truth()); off > 1.5*r.Bound().Or(0)+resolution(r) {
+				t.Errorf("%s: window of %.1f s is off by %.2f J, its bound is %.2f J", shape.name, tr.b-tr.a, off, r.Bound().Or(0))
+			}
+			energies = append(energies, r.Energy().Or(0))
+		}
+		if energies[1] > energies[0] {
+			t.Errorf("%s: a window inside another used %.2f J, the other %.2f J", shape.name, energies[1], energies[0])
+		}
+	}
+}
+
+// E(t) does not depend on the window that asks for it.
+func TestWindowsAddUp(t *testing.T) {
+	for _, method := range []window.Method{"", window.Trapezoid} {
+		random := rand.New(rand.NewPCG(6, 6))
+		for range 300 {
+			tr := newTrial(random, "H200", shapes()[random.IntN(len(shapes()))], 30)
+			for range random.IntN(8) { // polls for other windows, some close together
+				at := tr.a + 30*random.Float64()
+				tr.readings = append(tr.readings, at, at+0.03*random.Float64())
+			}
+			cuts := []float64{tr.a + 30*random.Float64(), tr.a + 30*random.Float64(), tr.a + 30*random.Float64()}
+			if random.IntN(2) == 0 {
+				cuts[random.IntN(3)] = tr.readings[len(tr.readings)-1]
+			}
+			slices.Sort(cuts)
+			energy := func(a, b float64) float64 {
+				tr.a, tr.b = a, b
+				r := tr.measure(method)
+				joules, ok := r.Energy().Known()
+				if !ok || !r.Valid() || joules < 0 {
+					t.Fatalf("energy of %g s = %v, reasons %v", b-a, joules, r.AllReasons())
+				}
+				return joules
+			}
+			first, second, whole := energy(cuts[0], cuts[1]), energy(cuts[1], cuts[2]), energy(cuts[0], cuts[2])
+			if off := math.Abs(first + second - whole); off > 1e-6 {
+				t.Fatalf("method %q: E[%g, %g] + E[%g, %g] = %.9f + %.9f J, E[%g, %g] = %.9f J; off by %g J", method,
+					cuts[0], cuts[1], cuts[1], cuts[2], first, second, cuts[0], cuts[2], whole, off)
+			}
+		}
+	}
+}
+
+// Averaged power is a difference of E, so E is known but for the history before the window.
+func TestBoxcarWindowsAddUpWithinTheirBounds(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 6))
+	for range 200 {
+		tr := newTrial(random, "H200", shapes()[random.IntN(len(shapes()))], 30)
+		a, b, c := tr.a, tr.a+5+20*random.Float64(), tr.b
+		energy := func(a, b float64) (joules, bound float64) {
+			tr.a, tr.b = a, b
+			r := tr.measure(window.Boxcar)
+			return r.Energy().Or(math.NaN()), r.Bound().Or(math.NaN())
+		}
+		first, bound1 := energy(a, b)
+		second, bound2 := energy(b, c)
+		whole, bound := energy(a, c)
+		if off := math.Abs(first + second - whole); !(off <= bound1+bound2+bound) {
+			t.Errorf("parts of %.2f + %.2f J, whole %.2f J: off by %.2f J, bounds %.2f", first, second, whole, off, bound1+bound2+bound)
+		}
+	}
+}
+
+func TestShortWindows(t *testing.T) {
+	constant := shape{load: func(*rand.Rand, float64, float64) sim.Load { return sim.Constant(600) }}
+	outside, all := 0, 0
+	for _, seconds := range []float64{1e-9, 1e-6, 0.001, 0.02, 0.09, 0.1, 0.11, 0.5, 0.999} {
+		random := rand.New(rand.NewPCG(7, 7))
+		for _, kind := range []string{"live", "retroactive"} {
+			for range 20 {
+				tr := newTrial(random, "H200", constant, 0)
+				tr.b = tr.a + seconds
+				tr = kinds()[kind](tr)
+				r := tr.measure("")
+				energy, bound := r.Energy().Or(-1), r.Bound().Or(-1)
+				all++
+				if math.Abs(energy-tr.truth()) > bound+0.002 {
+					outside++
+				}
+				if !r.Valid() || energy < 0 {
+					t.Errorf("%s window of %v s: %.6f J; reasons %v", kind, seconds, energy, r.AllReasons())
+				}
+				if most := 1.2 * 700 * seconds; bound > most+1e-9 {
+					t.Errorf("%s window of %v s: bound = %g J, want at most what the GPU can use, %g", kind, seconds, bound, most)
+				}
+			}
+		}
+	}
+	if outside > all/50 {
+		t.Errorf("the truth lies outside the bound in %d of %d windows", outside, all)
+	}
+}
+
+// The interval holds a step that neither reading next to it shows.
+func TestAShortLoadBetweenTwoReadings(t *testing.T) {
+	gpu := sim.New(sim.Config{Load: sim.Busy{Load: sim.Constant(680), IdleWatts: 78, Start: 20.3, End: 20.5}})
+	gpuSeries := gpu.Series(0, 40*time.Second, time.Second)
+	for _, test := range []struct{ a, b float64 }{{20.3, 20.5}, {20.25, 20.55}, {20.1, 20.9}, {20.3, 25}, {10, 20.5}, {20.4, 20.45}} {
+		r := window.Measure(window.Recorded{gpuSeries}, span(gpu, test.a, test.b), allowed())
+		energy, bound, want := r.Energy().Or(-1), r.Bound().Or(-1), truth(gpu, test.a, test.b)
+		if math.Abs(energy-want) > bound {
+			t.Errorf("window from %g to %g: %.1f J ± %.1f, want %.1f", test.a, test.b, energy, bound, want)
+		}
+	}
+}
+
+// The bound of an edge between two readings does not vanish because they are far apart.
+func TestBoundAtLongIntervals(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 2900 * time.Millisecond, 10 * time.Second} {
+		for _, method := range []window.Method{"", window.Boxcar} {
+			gpu := sim.New(sim.Config{Load: sim.Constant(500)})
+			series := gpu.Series(0, 200*time.Second, interval)
+			limits := allowed()
+			limits.MaxGap, limits.Method = time.Minute, method
+			r := window.Measure(window.Recorded{series}, span(gpu, 44.4, 123.4), limits)
+			energy, bound, want := r.Energy().Or(-1), r.Bound().Or(-1), truth(gpu, 44.4, 123.4)
+			if !r.Valid() || math.Abs(energy-want) > bound || bound < 10 {
+				t.Errorf("readings every %v, method %q: %.1f J ± %.2f, want %.1f ± at least a part of a tick; reasons %v", interval, method, energy,
+					bound, want, r.AllReasons())
+			}
+		}
+	}
+}
