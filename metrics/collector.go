@@ -4,7 +4,6 @@ import (
 	"math"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +21,9 @@ type collector struct {
 type descs struct {
 	info, power, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
+	stretch, period                                        *prometheus.Desc
 	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
+	duration, lateness                                     *prometheus.Desc
 
 	backendUp, windowsOpen, buildInfo *prometheus.Desc
 }
@@ -42,12 +43,17 @@ func newCollector(o Options) *collector {
 		utilization: desc("gpu_utilization_ratio", "Share of time in which the engine was busy, at the last reading.", "gpu", "uuid", "engine"),
 		last:        desc("gpu_last_sample_timestamp_seconds", "Unix time of the last good reading.", "gpu", "uuid"),
 
+		stretch: desc("gpu_interval_stretch_ratio", "Time between two readings over that configured: more than 1 while driver calls are slow.", "gpu", "uuid"),
+		period:  desc("gpu_counter_period_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
+
 		samples:  desc("samples_total", "Readings asked of the driver, by outcome.", "gpu", "outcome"),
 		missed:   desc("missed_ticks_total", "Readings of the schedule left out because the driver call before was still running.", "gpu"),
 		callMax:  desc("driver_call_max_seconds", "Longest driver call since wattmark started.", "gpu"),
 		interval: desc("sample_interval_seconds", "Time between two readings of a GPU."),
 		ringSize: desc("ring_size_samples", "Readings of all GPUs that fit in memory."),
 		ringUsed: desc("ring_used_samples", "Readings of all GPUs in memory."),
+		duration: desc("sample_duration_seconds", "Driver calls of good readings."),
+		lateness: desc("sample_lateness_seconds", "How long after their time readings of the schedule began."),
 
 		backendUp:   desc("backend_up", "Whether the driver library answers.", "backend"),
 		windowsOpen: desc("windows_open", "Windows marked as started and not yet ended."),
@@ -60,7 +66,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
 		d.info, d.power, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
-		d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed,
+		d.stretch, d.period, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
 		to <- desc
@@ -81,13 +87,25 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	now := c.Now()
 	size, used := 0, 0
+	var calls, late sampler.Histogram
 	for _, status := range c.Latest() {
 		size += status.Size
 		used += status.Used
+		addTo(&calls, status.Calls)
+		addTo(&late, status.Late)
 		c.collectGPU(out, status, now)
 	}
 	out.gauge(c.d.ringSize, float64(size))
 	out.gauge(c.d.ringUsed, float64(used))
+	out.histogram(c.d.duration, calls)
+	out.histogram(c.d.lateness, late)
+}
+
+func addTo(sum *sampler.Histogram, h sampler.Histogram) {
+	for i, n := range h.Counts {
+		sum.Counts[i] += n
+	}
+	sum.Sum += h.Sum
 }
 
 func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Moment) {
@@ -107,6 +125,10 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	out.counter(c.d.samples, float64(status.Failed), gpu, "error")
 	out.counter(c.d.missed, float64(status.Missed), gpu)
 	out.gauge(c.d.callMax, status.MaxCall.Seconds(), gpu)
+	out.gauge(c.d.stretch, float64(status.Stretch), gpu, uuid)
+	if period := status.Calibration.Period; period > 0 {
+		out.gauge(c.d.period, period.Seconds(), gpu, uuid)
+	}
 
 	reading := status.Latest
 	if reading.At == (sampler.Moment{}) {
@@ -135,46 +157,3 @@ func decimal(g sampler.Gauge) sampler.Value {
 
 // minFresh is for how long a reading is shown at least, however short the interval.
 const minFresh = 3 * time.Second
-
-// writer sends metrics of constant value.
-type writer struct{ to chan<- prometheus.Metric }
-
-func (w writer) gauge(desc *prometheus.Desc, x float64, labels ...string) {
-	w.send(desc, prometheus.GaugeValue, x, labels)
-}
-
-func (w writer) counter(desc *prometheus.Desc, x float64, labels ...string) {
-	w.send(desc, prometheus.CounterValue, x, labels)
-}
-
-// known writes factor·v as a gauge; a missing value has no series.
-func (w writer) known(desc *prometheus.Desc, v sampler.Value, factor float64, labels ...string) {
-	if x, ok := v.Known(); ok {
-		w.gauge(desc, factor*x, labels...)
-	}
-}
-
-// total writes v as a counter; a missing value has no series.
-func (w writer) total(desc *prometheus.Desc, v sampler.Value, labels ...string) {
-	if x, ok := v.Known(); ok {
-		w.counter(desc, x, labels...)
-	}
-}
-
-func (w writer) send(desc *prometheus.Desc, kind prometheus.ValueType, x float64, labels []string) {
-	for i, label := range labels {
-		labels[i] = strings.ToValidUTF8(label, "\ufffd") // a driver's string may be anything
-	}
-	metric, err := prometheus.NewConstMetric(desc, kind, x, labels...)
-	if err != nil {
-		metric = prometheus.NewInvalidMetric(desc, err)
-	}
-	w.to <- metric
-}
-
-func float(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}

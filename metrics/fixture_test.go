@@ -36,7 +36,10 @@ func h200(index int) sampler.Status {
 			Utilization: sampler.SomeGauge(0.97),
 		},
 		Reads: 3601, Failed: 1, Missed: 4, MaxCall: 12 * time.Millisecond, Used: 3600, Size: 90497,
-		CounterJoules: sampler.Some(2_250_000.125), PowerJoules: sampler.Some(2_249_000.5),
+		CounterJoules: sampler.Some(2_250_000.125), PowerJoules: sampler.Some(2_249_000.5), Stretch: 1,
+		Calls:       sampler.Histogram{Counts: [12]uint64{3000, 500, 99, 0, 0, 1}, Sum: 2500 * time.Millisecond},
+		Late:        sampler.Histogram{Counts: [12]uint64{3599, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, Sum: 1750 * time.Millisecond},
+		Calibration: sampler.Calibration{Done: true, Period: 100 * time.Millisecond, Steady: true},
 	}
 }
 
@@ -44,11 +47,12 @@ func h200(index int) sampler.Status {
 func fixed() []sampler.Status {
 	a100 := h200(1) // instantaneous power, no counter
 	a100.Info.Model, a100.Info.PowerSource, a100.Info.PowerPeriod = "NVIDIA A100-SXM4-80GB", "instant", 0
-	a100.CounterJoules = sampler.Value{}
+	a100.CounterJoules, a100.Calibration = sampler.Value{}, sampler.Calibration{}
 	a100.Latest.PowerWatts = sampler.Some(0) // a reading like any other
 
 	silent := h200(2) // was read once, an hour ago
 	silent.Latest.At = noon().Add(-time.Hour)
+	silent.Stretch = 2 // its calls were slow
 
 	bare := h200(3) // shows power only
 	bare.Info.PowerLimitWatts = sampler.Value{}
@@ -57,6 +61,7 @@ func fixed() []sampler.Status {
 	never := h200(4) // every read failed
 	never.Latest, never.Reads, never.Failed = sampler.Reading{}, 7, 7
 	never.CounterJoules, never.PowerJoules, never.Used = sampler.Value{}, sampler.Value{}, 0
+	never.Calls, never.Late, never.Calibration = sampler.Histogram{}, sampler.Histogram{}, sampler.Calibration{Done: true}
 
 	broken := h200(5) // a driver's string
 	broken.Info.Model = "H200\xff\"\n"

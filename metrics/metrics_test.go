@@ -261,6 +261,8 @@ func BenchmarkScrape(b *testing.B) {
 	m := New(options(statuses...))
 	b.ReportAllocs()
 	for b.Loop() {
-		m.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		request.Header.Set("Accept-Encoding", "gzip") // as Prometheus does
+		m.ServeHTTP(httptest.NewRecorder(), request)
 	}
 }

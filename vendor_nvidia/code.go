@@ -15,6 +15,7 @@ const (
 	InvalidArgument  Code = 2
 	NotSupported     Code = 3
 	NoPermission     Code = 4
+	notFound         Code = 6
 	DriverNotLoaded  Code = 9
 	LibraryNotFound  Code = 12
 	FunctionNotFound Code = 13
@@ -55,7 +56,7 @@ func (c Code) words() string {
 		return "not supported"
 	case NoPermission:
 		return "no permission"
-	case 6:
+	case notFound:
 		return "not found"
 	case DriverNotLoaded:
 		return "driver not loaded"

@@ -28,6 +28,8 @@ type device struct {
 	total  sensor            // GetTotalEnergyConsumption
 	usage  sensor            // GetPowerUsage; lacking where it does not mean what PowerWatts means
 	around conditions
+
+	samples buffer // behind PowerSamples
 }
 
 // The fields that a reading asks for.

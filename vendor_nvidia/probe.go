@@ -33,6 +33,9 @@ func (l *Library) probe(index int, config Config) (*device, error) {
 	if err := d.identify(l.symbols); err != nil {
 		return nil, err
 	}
+	if !l.symbols.has(samplesSymbol) {
+		d.samples.lacking = FunctionNotFound
+	}
 	d.describe(l.symbols)
 	d.findSensors(l.symbols, semanticsOf(d.info))
 	d.log = l.log.With("gpu", index)

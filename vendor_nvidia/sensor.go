@@ -73,9 +73,14 @@ func milli(f nvml.FieldValue) (float64, Code) {
 	if code := Code(int32(f.NvmlReturn)); code != 0 {
 		return 0, code
 	}
-	bits := binary.NativeEndian.Uint64(f.Value[:])
-	half := binary.NativeEndian.Uint32(f.Value[:])
-	switch nvml.ValueType(f.ValueType) {
+	return number(nvml.ValueType(f.ValueType), f.Value)
+}
+
+// number returns the number in a union of NVML's.
+func number(kind nvml.ValueType, value [8]byte) (float64, Code) {
+	bits := binary.NativeEndian.Uint64(value[:])
+	half := binary.NativeEndian.Uint32(value[:])
+	switch kind {
 	case nvml.VALUE_TYPE_UNSIGNED_INT:
 		return float64(half), 0
 	case nvml.VALUE_TYPE_SIGNED_INT:
@@ -85,7 +90,7 @@ func milli(f nvml.FieldValue) (float64, Code) {
 	case nvml.VALUE_TYPE_SIGNED_LONG_LONG:
 		return float64(int64(bits)), 0
 	case nvml.VALUE_TYPE_UNSIGNED_SHORT:
-		return float64(binary.NativeEndian.Uint16(f.Value[:])), 0
+		return float64(binary.NativeEndian.Uint16(value[:])), 0
 	case nvml.VALUE_TYPE_DOUBLE:
 		return math.Float64frombits(bits), 0
 	}

@@ -56,8 +56,12 @@ func findSymbols(library nvml.ExtendedInterface) (found symbols, missing []strin
 			missing = append(missing, versions[0])
 		}
 	}
+	found[samplesSymbol] = library.LookupSymbol(samplesSymbol) == nil // wattmark gpus --probe alone asks for it
 	return found, missing
 }
+
+// samplesSymbol is behind PowerSamples.
+const samplesSymbol = "nvmlDeviceGetSamples"
 
 // has reports whether a function may be called; go-nvml takes the newest version of those that have several.
 func (s symbols) has(name string) bool { return s[name] || s[name+"_v2"] || s[name+"_v3"] }

@@ -23,6 +23,7 @@ type seen struct {
 	Error    string
 	Missing  []string // quantities of the second reading
 	LostText string   // the error of a read that failed
+	Samples  string   // the error of PowerSamples
 }
 
 // child opens a library, reads a GPU and says what it saw, as JSON.
@@ -54,6 +55,9 @@ func child(library string) int {
 			}
 		}
 		slices.Sort(saw.Missing)
+		if _, err := device.(buffered).PowerSamples(); err != nil {
+			saw.Samples = err.Error()
+		}
 		script := running(gpu(nvmldouble.Lost()))
 		if err := script.Write(os.Getenv(nvmldouble.ScriptVariable)); err != nil {
 			saw.Error = err.Error()
@@ -149,6 +153,13 @@ func TestMissingSymbols(t *testing.T) {
 			}
 			if got := strings.Join(saw.Missing, ","); got != test.missing || saw.Error != "" {
 				t.Errorf("missing %q, error %q, want %q missing", got, saw.Error, test.missing)
+			}
+			samples := NotSupported
+			if test.omit == samplesSymbol {
+				samples = FunctionNotFound
+			}
+			if !strings.HasSuffix(saw.Samples, samples.Error()) {
+				t.Errorf("PowerSamples: %q, want %q", saw.Samples, samples.Error())
 			}
 			if got := len(saw.Library) > 0; got != test.problem {
 				t.Errorf("problems = %q", saw.Library)

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"wattmark/sampler"
+)
+
+// healthz says that the process answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	return nil
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Backend string   `json:"backend"`
+	GPUs    int      `json:"gpus"`
+	Reasons []string `json:"reasons"` // in words
+}
+
+// readyz is 200 when every selected GPU has a reading younger than three intervals.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	backend := s.config.Backend()
+	state := readiness{Backend: backend.Name, Reasons: []string{}}
+	now := s.config.Sampler.Now()
+	for _, status := range s.config.Sampler.Latest() {
+		state.GPUs++
+		if why := notReady(status, now, 3*s.config.Sampler.Interval()); why != "" {
+			state.Reasons = append(state.Reasons, why)
+		}
+	}
+	if state.GPUs == 0 {
+		state.Reasons = append([]string{"there is no GPU to measure"}, backend.Problems...)
+	}
+	state.Ready = len(state.Reasons) == 0
+	code := http.StatusOK
+	if !state.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	answer(w, code, state)
+	return nil
+}
+
+// notReady says in words why a GPU has no fresh reading; empty if it has one.
+func notReady(status sampler.Status, now sampler.Moment, limit time.Duration) string {
+	name := fmt.Sprintf("GPU %d (%s)", status.Info.Index, status.Info.ID())
+	never := status.Latest.At == (sampler.Moment{})
+	age := now.Sub(status.Latest.At)
+	switch {
+	case !never && age < limit:
+		return ""
+	case !status.Busy.IsZero() && time.Since(status.Busy) > limit:
+		return fmt.Sprintf("%s: a driver call has not returned for %.1f s", name, time.Since(status.Busy).Seconds())
+	case status.Err != nil:
+		return fmt.Sprintf("%s: %v", name, status.Err)
+	case never:
+		return name + ": no reading yet"
+	default:
+		return fmt.Sprintf("%s: the last reading is %.1f s old", name, age.Seconds())
+	}
+}

@@ -1,0 +1,269 @@
+package api
+
+import (
+	"bufio"
+	_ "embed"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"wattmark/agg"
+	"wattmark/internal/atomicfile"
+	"wattmark/sampler"
+	"wattmark/window"
+)
+
+// energy measures any span that is still in memory.
+func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
+	f, err := readFields(r, energyFields())
+	if err != nil {
+		return err
+	}
+	ids, _, err := s.choose(f.GPUs)
+	if err != nil {
+		return err
+	}
+	span, err := s.span(r.Context(), f, ids)
+	if err != nil {
+		return err
+	}
+	result := window.Measure(window.Only(s.config.Sampler, ids...), span, s.config.Limits)
+	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
+	result.Cost.RSSBytes = residentBytes()
+	result.Aggregate.Status = agg.StatusNone
+	answer(w, http.StatusOK, result)
+	return nil
+}
+
+// listed is one window in the list.
+type listed struct {
+	ID         string  `json:"id"`
+	Run        string  `json:"run"`
+	State      string  `json:"state"` // "open", "ended"
+	StartUnix  float64 `json:"start_unix"`
+	EndUnix    any     `json:"end_unix"`    // null while open
+	PowerValid any     `json:"power_valid"` // null while open
+	GPUs       int     `json:"gpus"`
+}
+
+func openWindow(mark window.Mark) listed {
+	return listed{ID: mark.ID, Run: mark.Run, State: "open", StartUnix: mark.Start.Unix(), GPUs: len(mark.GPUs)}
+}
+
+// windows lists the open and the ended windows, oldest first.
+func (s *Server) windows(w http.ResponseWriter, _ *http.Request) error {
+	list := []listed{}
+	for _, e := range s.ended.all() {
+		list = append(list, listed{
+			ID: e.mark.ID, Run: e.mark.Run, State: "ended", StartUnix: e.span.Start.Unix(), EndUnix: e.span.End.Unix(),
+			PowerValid: e.valid, GPUs: len(e.mark.GPUs),
+		})
+	}
+	for _, mark := range s.marks.All() {
+		list = append(list, openWindow(mark))
+	}
+	answer(w, http.StatusOK, map[string]any{"windows": list})
+	return nil
+}
+
+// window answers with an ended window's result, as mark-end gave it, or with the state of an open one.
+func (s *Server) window(w http.ResponseWriter, r *http.Request) error {
+	run := r.PathValue("run")
+	if mark, err := s.marks.Find(run); err == nil {
+		answer(w, http.StatusOK, openWindow(mark))
+		return nil
+	}
+	if e, ok := s.ended.find(run); ok {
+		send(w, e.answer)
+		return nil
+	}
+	if result, ok := s.onDisk(run); ok {
+		answer(w, http.StatusOK, result)
+		return nil
+	}
+	return fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
+}
+
+// onDisk reads the result of a window that this process no longer has in memory.
+func (s *Server) onDisk(run string) (window.Result, bool) {
+	var result window.Result
+	if s.config.Results == nil || !validRun(run) {
+		return result, false
+	}
+	text, _, err := atomicfile.Read(s.config.Results, s.windowFile(run), agg.MaxWindowFile)
+	if err != nil || json.Unmarshal(text, &result) != nil {
+		return result, false
+	}
+	return result, true
+}
+
+// gpuState is a GPU with its last reading and the health of its feed.
+type gpuState struct {
+	sampler.Info
+	Latest      *reading `json:"latest"`
+	Error       *string  `json:"error"`
+	Reads       uint64   `json:"reads"`
+	FailedReads uint64   `json:"failed_reads"`
+	MissedTicks uint64   `json:"missed_ticks"`
+	MaxCallS    float64  `json:"driver_call_s_max"`
+}
+
+func (s *Server) gpus(w http.ResponseWriter, _ *http.Request) error {
+	states := []gpuState{}
+	for _, status := range s.config.Sampler.Latest() {
+		state := gpuState{
+			Info: status.Info, Reads: status.Reads, FailedReads: status.Failed, MissedTicks: status.Missed,
+			MaxCallS: status.MaxCall.Seconds(),
+		}
+		if status.Latest.At != (sampler.Moment{}) {
+			latest := readingOf(status.Latest)
+			state.Latest = &latest
+		}
+		if status.Err != nil {
+			text := status.Err.Error()
+			state.Error = &text
+		}
+		states = append(states, state)
+	}
+	backend := s.config.Backend()
+	backend.Problems = append([]string{}, backend.Problems...)
+	answer(w, http.StatusOK, map[string]any{"backend": backend, "gpus": states})
+	return nil
+}
+
+// reading is a sampler.Reading as JSON and CSV write it.
+type reading struct {
+	Unix         float64       `json:"unix"`
+	MonotonicNS  int64         `json:"monotonic_ns"`
+	CallS        float64       `json:"call_s"`
+	Power        sampler.Value `json:"power_w"`
+	Instant      sampler.Value `json:"instant_power_w"`
+	Energy       sampler.Value `json:"energy_counter_j"`
+	Temperature  sampler.Value `json:"temperature_c"`
+	ClockMHz     sampler.Value `json:"clock_mhz"`
+	MemClockMHz  sampler.Value `json:"memory_clock_mhz"`
+	Utilization  sampler.Value `json:"utilization_ratio"`
+	ThrottleBits *uint32       `json:"throttle_bits"` // sampler.Throttle
+}
+
+func readingOf(r sampler.Reading) reading {
+	out := reading{
+		Unix: r.At.Unix(), MonotonicNS: r.At.MonoNano, CallS: r.Call.Seconds(),
+		Power: r.PowerWatts, Instant: r.InstantWatts, Energy: r.EnergyJoules,
+		Temperature: r.TemperatureC.Value(), ClockMHz: r.ClockMHz.Value(), MemClockMHz: r.MemoryClockMHz.Value(),
+		Utilization: r.Utilization.Value(),
+	}
+	if r.ThrottleKnown {
+		bits := uint32(r.Throttle)
+		out.ThrottleBits = &bits
+	}
+	return out
+}
+
+// readings streams what is in memory, as JSON or CSV. The end defaults to now, the start to a minute before the end.
+func (s *Server) readings(w http.ResponseWriter, r *http.Request) error {
+	f, err := readFields(r, readingsFields())
+	if err != nil {
+		return err
+	}
+	ids, _, err := s.choose(f.GPUs)
+	if err != nil {
+		return err
+	}
+	to := s.config.Sampler.Now()
+	if f.EndUnix != nil {
+		to = f.EndUnix.Moment
+	}
+	from := to.Add(-time.Minute)
+	if f.StartUnix != nil {
+		from = f.StartUnix.Moment
+	}
+	if to.Sub(from) <= 0 {
+		return fmt.Errorf("%w: the end is not after the start", errSpan)
+	}
+	src := window.Only(s.config.Sampler, ids...)
+	if f.Format == "csv" {
+		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+		writeReadingsCSV(w, src, from, to)
+		return nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	writeReadingsJSON(w, src, from, to)
+	return nil
+}
+
+func writeReadingsJSON(w http.ResponseWriter, src window.Source, from, to sampler.Moment) {
+	out := bufio.NewWriter(w)
+	defer func() { _ = out.Flush() }()
+	_, _ = out.WriteString(`{"gpus":[`)
+	first := true
+	for series := range src.Series(from, to) {
+		if !first {
+			_ = out.WriteByte(',')
+		}
+		first = false
+		ref, _ := json.Marshal(refs([]sampler.Info{series.Info})[0])
+		_, _ = fmt.Fprintf(out, `{"gpu":%s,"readings":[`, ref)
+		for i, r := range series.Readings {
+			if i > 0 {
+				_ = out.WriteByte(',')
+			}
+			text, _ := json.Marshal(readingOf(r))
+			_, _ = out.Write(text)
+		}
+		_, _ = out.WriteString("]}")
+	}
+	_, _ = out.WriteString("]}\n")
+}
+
+func writeReadingsCSV(w http.ResponseWriter, src window.Source, from, to sampler.Moment) {
+	out := csv.NewWriter(w)
+	defer out.Flush()
+	_ = out.Write([]string{
+		"unix", "index", "uuid", "bus_id", "power_w", "instant_power_w", "energy_counter_j", "temperature_c", "clock_mhz",
+		"memory_clock_mhz", "utilization_ratio", "call_s",
+	})
+	for series := range src.Series(from, to) {
+		for _, r := range series.Readings {
+			_ = out.Write([]string{
+				strconv.FormatFloat(r.At.Unix(), 'f', 6, 64), strconv.Itoa(series.Info.Index), series.Info.UUID,
+				series.Info.BusID, cell(r.PowerWatts), cell(r.InstantWatts), cell(r.EnergyJoules),
+				cell(r.TemperatureC.Value()), cell(r.ClockMHz.Value()), cell(r.MemoryClockMHz.Value()),
+				cell(r.Utilization.Value()), strconv.FormatFloat(r.Call.Seconds(), 'f', 6, 64),
+			})
+		}
+	}
+}
+
+// cell is a value in CSV; empty if it is missing.
+func cell(v sampler.Value) string {
+	x, ok := v.Known()
+	if !ok {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'f', -1, 64)
+}
+
+// time answers with this host's clocks, for a client that wants to know the offset to its own.
+func (s *Server) time(w http.ResponseWriter, _ *http.Request) error {
+	now := s.config.Sampler.Now()
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	answer(w, http.StatusOK, map[string]any{
+		"unix_ns": now.UnixNano, "boot_id": strings.TrimSpace(string(boot)), "monotonic_ns": now.MonoNano,
+	})
+	return nil
+}
+
+//go:embed openapi.json
+var openapiDocument []byte
+
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
+	send(w, slices.Clone(openapiDocument))
+	return nil
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"wattmark/sampler"
+	"wattmark/window"
+)
+
+// pollWait is how long a mark waits for a GPU; one that hangs gets its reason instead.
+const pollWait = 500 * time.Millisecond
+
+// followWait is how long mark-end looks for the step of the energy counters: with the reading before it, it answers
+// within 150 ms.
+const followWait = 130 * time.Millisecond
+
+// Backend is what the daemon reads GPUs with.
+type Backend struct {
+	Name     string   `json:"name"`     // "nvidia", "amd", "amd-sysfs", "sim", "none"
+	Problems []string `json:"problems"` // why there is nothing to measure, and what to do
+}
+
+// Config is what a server needs.
+type Config struct {
+	Sampler      *sampler.Sampler
+	Backend      func() Backend
+	Limits       window.Limits
+	Results      *os.Root // the only folder in which callers can name files; nil: they cannot
+	ResultsDir   string   // its path
+	Node         string   // goes into our files' names; may be empty
+	AllowedHosts []string
+	Version      string
+	Logger       *slog.Logger
+}
+
+// Server answers HTTP requests. Make it with New.
+type Server struct {
+	config Config
+	marks  window.Marks
+	ended  archive
+	begun  begun
+	hosts  []string
+	mux    *http.ServeMux
+}
+
+// New returns a server.
+func New(config Config) *Server {
+	hosts := append([]string{"localhost"}, config.AllowedHosts...)
+	if own, err := os.Hostname(); err == nil {
+		hosts = append(hosts, own)
+	}
+	s := &Server{config: config, hosts: hosts, mux: http.NewServeMux()}
+	for pattern, handle := range s.routes() {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := handle(w, r); err != nil {
+				s.fail(w, r, err)
+			}
+		})
+	}
+	return s
+}
+
+// routes are the API. docs/api.md and openapi.json describe each.
+func (s *Server) routes() map[string]func(http.ResponseWriter, *http.Request) error {
+	return map[string]func(http.ResponseWriter, *http.Request) error{
+		"POST /v1/mark-start":   s.markStart,
+		"POST /v1/mark-end":     s.markEnd,
+		"POST /v1/measure":      s.measure,
+		"GET /v1/energy":        s.energy,
+		"GET /v1/windows":       s.windows,
+		"GET /v1/windows/{run}": s.window,
+		"GET /v1/gpus":          s.gpus,
+		"GET /v1/readings":      s.readings,
+		"GET /v1/time":          s.time,
+		"GET /openapi.json":     s.openapi,
+		"GET /healthz":          s.healthz,
+		"GET /readyz":           s.readyz,
+	}
+}
+
+// Mount adds a route of another package.
+func (s *Server) Mount(pattern string, handler http.Handler) { s.mux.Handle(pattern, handler) }
+
+// OpenWindows is how many windows are open.
+func (s *Server) OpenWindows() int { return len(s.marks.All()) }
+
+// Handler is the server with its guards: it lets through what curl, Prometheus and a page of our own send, and refuses
+// foreign hosts and cross-origin requests.
+func (s *Server) Handler() http.Handler {
+	origin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open := slices.Contains([]string{"/metrics", "/healthz", "/readyz"}, r.URL.Path)
+		if !open && !s.hostAllowed(r.Host) {
+			s.fail(w, r, fmt.Errorf("%w %.100q: it is for localhost, IP addresses and --allowed-host", errHost, r.Host))
+			return
+		}
+		if err := origin.Check(r); err != nil {
+			s.fail(w, r, fmt.Errorf("%w: %w", errOrigin, err))
+			return
+		}
+		if _, pattern := s.mux.Handler(r); pattern == "" {
+			s.noRoute(w, r)
+			return
+		}
+		s.mux.ServeHTTP(w, r)
+	})
+}
+
+// noRoute answers 404 and 405 as problem+json; ServeMux knows which it is and what is allowed.
+func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
+	plain := &discard{header: http.Header{}}
+	s.mux.ServeHTTP(plain, r)
+	if plain.status == http.StatusMethodNotAllowed {
+		allow := plain.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		s.fail(w, r, fmt.Errorf("%w: %s takes %s", errMethod, r.URL.Path, allow))
+		return
+	}
+	s.fail(w, r, fmt.Errorf("%w: %.100q; GET /openapi.json lists them", errNoSuchPage, r.URL.Path))
+}
+
+// discard is a ResponseWriter of which only status and header matter.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// hostAllowed guards against DNS rebinding: a page of a foreign name that resolves to us carries that name as Host.
+func (s *Server) hostAllowed(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if host == "" || net.ParseIP(host) != nil { // "": HTTP/1.0, or a unix socket
+		return true
+	}
+	return slices.ContainsFunc(s.hosts, func(allowed string) bool { return strings.EqualFold(host, allowed) })
+}
+
+// choose returns the IDs of the GPUs that names mean; of all if there are none.
+func (s *Server) choose(names []string) ([]string, []sampler.Info, error) {
+	infos := s.config.Sampler.Infos()
+	if len(infos) == 0 {
+		return nil, nil, fmt.Errorf("%w: %s", errNoGPU, strings.Join(s.config.Backend().Problems, "; "))
+	}
+	chosen, err := sampler.Choose(infos, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]string, len(chosen))
+	for i, info := range chosen {
+		ids[i] = info.ID()
+	}
+	return ids, chosen, nil
+}
+
+// poll reads the GPUs now and returns in words what could not be read. A client that goes away meanwhile does not spoil
+// the reading: its window may be measured from it all the same.
+func (s *Server) poll(ids []string) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), pollWait)
+	defer cancel()
+	err := s.config.Sampler.Poll(ctx, ids...)
+	if err == nil {
+		return []string{}
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+// follow makes the readings after a mark that show when the energy counters stepped.
+func (s *Server) follow(ids []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), followWait)
+	defer cancel()
+	s.config.Sampler.Follow(ctx, ids...)
+}
+
+// justNow reports that m is so recent that the next step of the counters dates the count at m.
+func (s *Server) justNow(m sampler.Moment) bool {
+	return s.config.Sampler.Now().Sub(m) < followWait/2
+}
+
+// windowFile is the name of the file that keeps a run's result and readings.
+func (s *Server) windowFile(run string) string {
+	if s.config.Node != "" {
+		run += "_" + s.config.Node
+	}
+	return "power_window_" + run + ".json"
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"wattmark/api"
+	"wattmark/sampler"
+	amd "wattmark/vendor_amd"
+	nvidia "wattmark/vendor_nvidia"
+	sim "wattmark/vendor_sim"
+)
+
+// backendFlags choose the GPUs; serve and gpus share them.
+type backendFlags struct {
+	Backend       string   `default:"auto" enum:"auto,nvidia,amd,amd-sysfs,sim,none" help:"auto (NVIDIA, else AMD), nvidia, amd, amd-sysfs, sim or none."`
+	NVMLLibrary   string   `name:"nvml-library" type:"path" placeholder:"FILE" help:"libnvidia-ml.so.1 to use instead of the loader's."`
+	AMDSMILibrary string   `name:"amdsmi-library" type:"path" placeholder:"FILE" help:"libamd_smi.so to use instead of ROCm's."`
+	SysfsRoot     string   `default:"/sys" type:"path" placeholder:"DIR" help:"Where AMD's kernel driver shows its files."`
+	GPUs          []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs, PCI bus ids, or 'visible' for those of CUDA_, HIP_ or ROCR_VISIBLE_DEVICES. Default: all."`
+	Sim           string   `default:"8xH200" help:"What --backend sim simulates, e.g. 8xH200,load=decode,seed=7."`
+}
+
+// backend is the GPUs that were found, and why there are none.
+type backend struct {
+	api.Backend
+	devices []sampler.Device
+	visible func() ([]string, error) // what --gpus visible means; nil names: all
+	about   func() string            // more for people; nil: nothing
+	more    func() []string          // problems of this moment; nil: none
+	close   func()
+}
+
+// now is the backend with the problems of this moment.
+func (b backend) now() api.Backend {
+	state := b.Backend
+	if b.more != nil {
+		state.Problems = slices.Concat(state.Problems, b.more())
+	}
+	return state
+}
+
+// open finds the GPUs. Having none is not an error: the daemon then runs and says why.
+func (f backendFlags) open(clock sampler.Clock, log *slog.Logger) (backend, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return backend{}, fmt.Errorf("host name: %w", err)
+	}
+	none := backend{Backend: api.Backend{Name: "none", Problems: []string{}}, close: func() {}}
+	var found backend
+	switch f.Backend {
+	case "none":
+		none.Problems = append(none.Problems, "--backend none was asked for")
+		return none, nil
+	case "sim":
+		found, err = f.openSim(host, clock)
+	case "nvidia":
+		found, err = f.openNVIDIA(host, clock, log)
+	case "amd":
+		found, err = f.openAMD(amd.Auto, host, clock, log)
+	case "amd-sysfs":
+		found, err = f.openAMD(amd.SysfsOnly, host, clock, log)
+	default:
+		found, err = f.openAny(host, clock, log)
+	}
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return none, err
+	} else if err != nil {
+		none.Problems = append(none.Problems, strings.Split(err.Error(), "\n")...)
+		return none, nil
+	}
+	return found, found.choose(f.GPUs)
+}
+
+// openAny takes NVIDIA GPUs where there are any, else AMD's.
+func (f backendFlags) openAny(host string, clock sampler.Clock, log *slog.Logger) (backend, error) {
+	found, err := f.openNVIDIA(host, clock, log)
+	if err == nil {
+		if n := amd.Present(f.SysfsRoot); n > 0 {
+			found.Problems = append(found.Problems, fmt.Sprintf(
+				"NVIDIA GPUs are measured; this host has %d of AMD's as well: --backend amd measures those", n))
+		}
+		return found, nil
+	}
+	other, otherErr := f.openAMD(amd.Auto, host, clock, log)
+	if otherErr == nil {
+		return other, nil
+	}
+	return backend{}, errors.Join(err, otherErr)
+}
+
+func (f backendFlags) openNVIDIA(host string, clock sampler.Clock, log *slog.Logger) (backend, error) {
+	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log})
+	if err != nil {
+		name := cmp.Or(f.NVMLLibrary, "libnvidia-ml.so.1")
+		return backend{}, errors.New(strings.TrimSpace(fmt.Sprintf("%s: %v. %s", name, err, nvidia.Hint(err))))
+	}
+	return backend{
+		Backend: api.Backend{Name: "nvidia", Problems: slices.Concat([]string{}, library.Problems())},
+		devices: library.Devices(),
+		visible: func() ([]string, error) { return cudaVisible(os.LookupEnv) },
+		close:   func() { _ = library.Close() },
+	}, nil
+}
+
+func (f backendFlags) openAMD(mode amd.Mode, host string, clock sampler.Clock, log *slog.Logger) (backend, error) {
+	library, err := amd.Open(amd.Config{
+		Mode: mode, Library: f.AMDSMILibrary, SysfsRoot: f.SysfsRoot, Clock: clock, Host: host, Logger: log,
+	})
+	if err != nil {
+		return backend{}, errors.New(strings.TrimSpace(fmt.Sprintf("%v. %s", err, amd.Hint(err))))
+	}
+	name := "amd"
+	if library.Describe().Library == "" {
+		name = "amd-sysfs"
+	}
+	return backend{
+		Backend: api.Backend{Name: name, Problems: []string{}},
+		devices: library.Devices(),
+		visible: func() ([]string, error) { return amd.VisibleDevices(os.LookupEnv, f.SysfsRoot) },
+		about:   func() string { return library.Describe().String() },
+		more:    library.Problems,
+		close:   library.Close,
+	}, nil
+}
+
+func (f backendFlags) openSim(host string, clock sampler.Clock) (backend, error) {
+	gpus, err := sim.Parse(f.Sim, host, clock)
+	if err != nil {
+		return backend{}, usageError{fmt.Errorf("--sim: %w", err)}
+	}
+	b := backend{
+		Backend: api.Backend{Name: "sim", Problems: []string{}},
+		visible: func() ([]string, error) { return cudaVisible(os.LookupEnv) },
+		close:   func() {},
+	}
+	for _, gpu := range gpus {
+		b.devices = append(b.devices, gpu)
+	}
+	return b, nil
+}
+
+// choose keeps the devices that names mean.
+func (b *backend) choose(names []string) error {
+	if len(names) == 1 && names[0] == "visible" {
+		shown, err := b.visible()
+		if err != nil {
+			return usageError{fmt.Errorf("--gpus visible: %w", err)}
+		}
+		names = shown
+	}
+	infos := make([]sampler.Info, len(b.devices))
+	for i, device := range b.devices {
+		infos[i] = device.Info()
+	}
+	chosen, err := sampler.Choose(infos, names)
+	if err != nil {
+		return usageError{fmt.Errorf("--gpus: %w", err)}
+	}
+	var kept []sampler.Device
+	for i, info := range infos {
+		for _, c := range chosen {
+			if c.ID() == info.ID() {
+				kept = append(kept, b.devices[i])
+			}
+		}
+	}
+	b.devices = kept
+	return nil
+}
+
+// cudaVisible is what the environment shows to CUDA programs; nil: all GPUs.
+func cudaVisible(lookup func(string) (string, bool)) ([]string, error) {
+	list, set := lookup("CUDA_VISIBLE_DEVICES")
+	if !set {
+		return nil, nil
+	}
+	var shown []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		if name == "" || strings.HasPrefix(name, "-") {
+			break // CUDA stops at the first entry that is none
+		}
+		if strings.HasPrefix(name, "MIG-") {
+			return nil, fmt.Errorf("%s is a part of a GPU; name the GPU itself", name)
+		}
+		shown = append(shown, name)
+	}
+	if len(shown) == 0 {
+		return nil, errors.New("CUDA_VISIBLE_DEVICES shows no GPU")
+	}
+	return shown, nil
+}
+
+// usageError is a mistake in the command line that only shows when the GPUs are known.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }

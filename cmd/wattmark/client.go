@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"wattmark/api"
+)
+
+// addrFlags name the daemons that a client command talks to.
+type addrFlags struct {
+	Addr       []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes."`
+	Timeout    time.Duration `default:"10s" help:"How long to wait for an answer."`
+	BestEffort bool          `help:"Never fail: say what went wrong and exit 0."`
+}
+
+// client talks to one daemon.
+type client struct {
+	addr string
+	base string
+	http *http.Client
+}
+
+func newClient(addr string, timeout time.Duration) client {
+	c := client{addr: addr, base: addr, http: &http.Client{Timeout: timeout}}
+	if path, unix := strings.CutPrefix(addr, "unix:"); unix {
+		c.base = "http://localhost"
+		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+	} else if !strings.Contains(addr, "://") {
+		c.base = "http://" + addr
+	}
+	c.base = strings.TrimSuffix(c.base, "/")
+	return c
+}
+
+// post sends form fields and returns the answer's bytes.
+func (c client) post(ctx context.Context, path string, form url.Values) ([]byte, error) {
+	body := strings.NewReader(form.Encode())
+	return c.do(ctx, http.MethodPost, path, body)
+}
+
+func (c client) do(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.addr, err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from the daemon at %s: %w", c.addr, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.addr, err)
+	}
+	if response.StatusCode >= 300 {
+		return text, refusal(c.addr, response.StatusCode, text)
+	}
+	return text, nil
+}
+
+// refusal is the daemon's problem+json in words.
+func refusal(addr string, status int, text []byte) error {
+	var problem api.Problem
+	if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
+		return fmt.Errorf("%s: %s (%d %s)", addr, problem.Detail, status, problem.Code)
+	}
+	return fmt.Errorf("%s: status %d: %s", addr, status, bytes.TrimSpace(text))
+}
+
+// each calls every daemon at once with the form and prints their answers in the order of the flags: one as it is,
+// several as JSON lines.
+func (a addrFlags) each(ctx context.Context, std streams, path string, form url.Values) error {
+	type reply struct {
+		text []byte
+		err  error
+	}
+	replies := make([]chan reply, len(a.Addr))
+	for i, addr := range a.Addr {
+		replies[i] = make(chan reply, 1)
+		go func() {
+			text, err := newClient(addr, a.Timeout).post(ctx, path, form)
+			replies[i] <- reply{text, err}
+		}()
+	}
+	var errs []error
+	for _, answered := range replies {
+		r := <-answered
+		if r.err != nil {
+			errs = append(errs, r.err)
+			continue
+		}
+		if _, err := std.out.Write(r.text); err != nil {
+			return err
+		}
+	}
+	return a.soften(std, errors.Join(errs...))
+}
+
+// soften makes a failure a warning where --best-effort asks for it.
+func (a addrFlags) soften(std streams, err error) error {
+	if err != nil && a.BestEffort {
+		_, _ = fmt.Fprintln(std.err, "wattmark: warning:", err)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+// Wattmark measures what LLM inference costs in energy: joules per token, exactly for the measured phase, on NVIDIA
+// and AMD GPUs. README.md shows how it is used.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	amd "wattmark/vendor_amd"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitSignal = 128 // plus the signal's number
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == amd.ChildArgument { // this program as the process that holds libamd_smi
+		os.Exit(amd.RunChild(os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// cli is the command line. Each flag is also an environment variable, WATTMARK_ and its name; the flag wins.
+type cli struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve     serveCmd     `cmd:"" help:"The daemon: sample the GPUs, answer marks and scrapes."`
+	MarkStart markStartCmd `cmd:"" help:"Open a window at a daemon."`
+	MarkEnd   markEndCmd   `cmd:"" help:"End a window at a daemon and print its result."`
+	Measure   measureCmd   `cmd:"" help:"Measure a span of the past that nobody marked."`
+	Aggregate aggregateCmd `cmd:"" help:"Finish a benchmark's aggregate from window files."`
+	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the GPUs, their sensors, and what is wrong with them."`
+	Ready     readyCmd     `cmd:"" help:"Wait until a daemon has a reading of every GPU."`
+	Demo      demoCmd      `cmd:"" help:"The whole story on simulated GPUs, in half a minute."`
+}
+
+// streams are what a command writes to: data to out, words for people to err.
+type streams struct{ out, err io.Writer }
+
+// exitCode is an error that only sets the exit code; what it had to say has been said.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// run is the program: it parses args, runs the command and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c cli
+	asked := -1 // exit code that --help or --version asked for
+	parser, err := kong.New(&c,
+		kong.Name("wattmark"),
+		kong.Description("Joules per token of LLM inference, exactly for the measured phase, on NVIDIA and AMD GPUs."),
+		kong.DefaultEnvars("WATTMARK"),
+		kong.Vars{"version": version()},
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { asked = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams{stdout, stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "wattmark:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if asked >= 0 {
+		return asked
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "wattmark: %v\nTry 'wattmark --help'.\n", err)
+		return exitUsage
+	}
+	err = parsed.Run()
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return exitSignal + int(syscall.SIGINT)
+	default:
+		fmt.Fprintln(stderr, "wattmark:", err)
+		return exitFailed
+	}
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wattmark/api"
+	"wattmark/internal/atomicfile"
+	"wattmark/metrics"
+	"wattmark/sampler"
+	"wattmark/window"
+)
+
+// serveCmd is the daemon.
+type serveCmd struct {
+	backendFlags
+	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
+	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
+	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
+	Retention      time.Duration `default:"24h" help:"How long readings stay in memory."`
+	ResultsDir     string        `default:"." type:"path" help:"The only folder in which HTTP callers can name files."`
+	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears."`
+	AllowSimulated bool          `help:"Let results of simulated GPUs be valid."`
+	Node           string        `help:"Name of this node in the names of its files."`
+	AllowedHost    []string      `placeholder:"NAME" help:"Further Host names to answer to."`
+	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	LogFormat      string        `default:"text" enum:"text,json" help:"text or json."`
+}
+
+// Validate is called by kong: what it refuses is a usage error.
+func (c *serveCmd) Validate() error {
+	switch {
+	case c.Interval < 10*time.Millisecond || c.Interval > time.Minute:
+		return fmt.Errorf("--interval is 10ms to 60s, not %v", c.Interval)
+	case c.Retention < c.Interval:
+		return fmt.Errorf("--retention %v is shorter than --interval %v", c.Retention, c.Interval)
+	case c.MaxGap <= 0:
+		return errors.New("--max-gap must be positive")
+	}
+	return nil
+}
+
+// Run serves until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, std streams) error {
+	log := newLogger(std, c.LogLevel, c.LogFormat)
+	runLightly(log)
+	clock := sampler.NewClock()
+	found, err := c.open(clock, log)
+	if err != nil {
+		return exitFor(std, err)
+	}
+	defer found.close()
+	listener, err := listen(c.Listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	if err := c.writePort(listener); err != nil {
+		return err
+	}
+	return c.serve(ctx, daemon{found, clock, listener, log})
+}
+
+// daemon is what serve works with.
+type daemon struct {
+	backend
+	clock    sampler.Clock
+	listener net.Listener
+	log      *slog.Logger
+}
+
+func (c *serveCmd) serve(ctx context.Context, d daemon) error {
+	samples, err := sampler.New(d.devices, sampler.Config{
+		Interval: c.Interval, Retention: c.Retention, Calibrate: true, Clock: d.clock, Logger: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	results, err := os.OpenRoot(c.ResultsDir)
+	if err != nil {
+		d.log.Warn("no results folder: callers cannot name files", "err", err)
+	} else {
+		defer func() { _ = results.Close() }()
+	}
+	folder, err := filepath.Abs(c.ResultsDir)
+	if err != nil {
+		return err
+	}
+	server := api.New(api.Config{
+		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
+		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
+		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
+	})
+	server.Mount("GET /metrics", metrics.New(metrics.Options{
+		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
+		Backend: func() (string, bool) { return d.Name, len(d.devices) > 0 }, Logger: d.log,
+	}))
+	web := &http.Server{
+		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	d.log.Info("listening", "address", d.listener.Addr().String(), "backend", d.Name, "gpus", len(d.devices))
+	for _, problem := range d.now().Problems {
+		d.log.Warn("backend", "problem", problem)
+	}
+	return c.until(ctx, samples, server, web, d.listener)
+}
+
+// until runs sampler and web server until ctx ends, then makes the last reading, writes the open windows as
+// interrupted, and stops. It takes at most 2 seconds, whatever hangs.
+func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, l net.Listener) error {
+	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSampling()
+	group, serving := errgroup.WithContext(ctx)
+	group.Go(func() error { return samples.Run(sampling) })
+	group.Go(func() error {
+		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-serving.Done()
+		server.Interrupt()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := web.Shutdown(grace); err != nil {
+			_ = web.Close()
+		}
+		stopSampling()
+		return nil
+	})
+	return group.Wait()
+}
+
+// listen opens host:port or unix:/path. A socket file that nobody listens on any more is replaced.
+func listen(address string) (net.Listener, error) {
+	path, unix := strings.CutPrefix(address, "unix:")
+	if !unix {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("%w; choose another with --listen", err)
+		}
+		return l, nil
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		if conn, err := net.Dial("unix", path); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("listen on %s: another process does", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", path, err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (c *serveCmd) writePort(l net.Listener) error {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok || c.PortFile == "" {
+		return nil
+	}
+	if err := atomicfile.WriteFile(c.PortFile, []byte(strconv.Itoa(tcp.Port)+"\n")); err != nil {
+		return fmt.Errorf("--port-file: %w", err)
+	}
+	return nil
+}
+
+func newLogger(std streams, level, format string) *slog.Logger {
+	var options slog.HandlerOptions
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) == nil {
+		options.Level = l
+	}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(std.err, &options))
+	}
+	return slog.New(slog.NewTextHandler(std.err, &options))
+}
+
+// exitFor makes a usage error found late end with the exit code of one.
+func exitFor(std streams, err error) error {
+	if usage := (usageError{}); errors.As(err, &usage) {
+		_, _ = fmt.Fprintln(std.err, "wattmark:", err)
+		return exitCode(exitUsage)
+	}
+	return err
+}
