@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"iter"
 	"time"
 
 	"wattmark/sampler"
@@ -35,11 +36,7 @@ const (
 	keepAfter  = 5 * time.Second
 )
 
-// Collect returns the readings that Measure needs for w, to be kept in its file.
-func Collect(src window.Source, w window.Window) []sampler.Series {
-	var kept []sampler.Series
-	for series := range src.Series(w.Start.Add(-keepBefore), w.End.Add(keepAfter)) {
-		kept = append(kept, series)
-	}
-	return kept
+// Kept yields the readings that Measure needs for w: what a window's file keeps.
+func Kept(src window.Source, w window.Window) iter.Seq[sampler.Series] {
+	return src.Series(w.Start.Add(-keepBefore), w.End.Add(keepAfter))
 }

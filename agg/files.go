@@ -90,8 +90,8 @@ func patchAggregate(r window.Result, f Files, at place) (window.Aggregate, windo
 }
 
 func patchFile(r window.Result, path string, at place) error {
-	if reserved(path, validationFiles, windowFiles, stateFiles) != "" {
-		return fmt.Errorf("%w: %q is a file of wattmark's own", ErrForbidden, path)
+	if err := CheckAggregateName(path); err != nil {
+		return err
 	}
 	keys, err := Keys(r)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 var (
 	ErrForbidden      = errors.New("path is not inside the results folder")
 	ErrValidationName = errors.New("not a name for a validation file")
+	ErrOwnFile        = errors.New("it is a file of wattmark's own")
 	ErrNotValidation  = errors.New("it exists and is not a validation file")
 )
 
@@ -87,6 +88,14 @@ func stem(name string) string {
 		return name[:i]
 	}
 	return name
+}
+
+// CheckAggregateName refuses our own files as an aggregate.
+func CheckAggregateName(name string) error {
+	if pattern := reserved(name, validationFiles, windowFiles, stateFiles); pattern != "" {
+		return fmt.Errorf("%w: %q matches %s", ErrOwnFile, name, pattern)
+	}
+	return nil
 }
 
 // CheckValidationName refuses names that the benchmark or we ourselves read as something else.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,30 +39,41 @@ type limitsJSON struct {
 	AllowSimulated bool    `json:"allow_simulated"`
 }
 
-// MarshalJSON appends limits and series to the result's members.
+// MarshalJSON is EncodeWindow of a file at hand.
 func (f WindowFile) MarshalJSON() ([]byte, error) {
-	text, err := json.Marshal(f.Result)
+	var out bytes.Buffer
+	err := EncodeWindow(&out, f.Result, f.Limits, slices.Values(f.Series))
+	return out.Bytes(), err
+}
+
+// EncodeWindow writes a window's file: the result's members, then limits and series. It holds the text of one
+// quantity of one GPU at a time: a day of eight GPUs is 60 MB.
+func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, all iter.Seq[sampler.Series]) error {
+	text, err := json.Marshal(result)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	limits, err := json.Marshal(limitsJSON{f.Limits.MaxGap.Seconds(), f.Limits.AllowSimulated})
+	rules, err := json.Marshal(limitsJSON{limits.MaxGap.Seconds(), limits.AllowSimulated})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	out := append(bytes.TrimSuffix(text, []byte("}")), `,"limits":`...)
-	out = append(append(out, limits...), `,"series":[`...)
-	for i, series := range f.Series {
-		if i > 0 {
-			out = append(out, ',')
-		}
+	out = append(append(out, rules...), `,"series":[`...)
+	between := ""
+	for series := range all {
 		info, err := json.Marshal(series.Info)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(append(append(out, `{"info":`...), info...), `,"readings":`...)
-		out = append(appendColumns(out, series.Readings), '}')
+		out = append(append(append(append(out, between...), `{"info":`...), info...), `,"readings":`...)
+		if out, err = writeColumns(w, out, series.Readings); err != nil {
+			return err
+		}
+		out = append(out, '}')
+		between = ","
 	}
-	return append(out, "]}"...), nil
+	_, err = w.Write(append(out, "]}"...))
+	return err
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -108,7 +122,8 @@ type columns struct {
 	Stretched    []bool          `json:"stretched"`
 }
 
-func appendColumns(out []byte, readings []sampler.Reading) []byte {
+// writeColumns writes out and then the readings, column by column, and returns what is still to be written.
+func writeColumns(w io.Writer, out []byte, readings []sampler.Reading) ([]byte, error) {
 	integer := func(of func(sampler.Reading) int64) func([]byte, sampler.Reading) []byte {
 		return func(out []byte, r sampler.Reading) []byte { return strconv.AppendInt(out, of(r), 10) }
 	}
@@ -146,9 +161,12 @@ func appendColumns(out []byte, readings []sampler.Reading) []byte {
 			}
 			out = column.append(out, r)
 		}
-		out = append(out, ']')
+		if _, err := w.Write(append(out, ']')); err != nil {
+			return nil, err
+		}
+		out = out[:0]
 	}
-	return append(out, '}')
+	return append(out, '}'), nil
 }
 
 func appendThrottle(out []byte, r sampler.Reading) []byte {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func recordedWindow(t *testing.T, from, to float64) (agg.WindowFile, window.Reco
 	}
 	limits := window.Limits{MaxGap: window.DefaultMaxGap, AllowSimulated: true}
 	result := agg.Conclude(src, w, limits, nil)
-	return agg.WindowFile{Result: result, Limits: limits, Series: agg.Collect(src, w)}, src, w
+	return agg.WindowFile{Result: result, Limits: limits, Series: slices.Collect(agg.Kept(src, w))}, src, w
 }
 
 // The file alone gives the numbers again, with the marks and with a benchmark's own window inside them.

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"reflect"
 	"strconv"
@@ -27,6 +28,11 @@ func (s *Server) checkFiles(f fields) error {
 		}
 		if _, err := s.confine(file.path); err != nil {
 			return fmt.Errorf("%w: %s: %w", errPath, file.field, err)
+		}
+	}
+	if f.AggResult != "" {
+		if err := agg.CheckAggregateName(f.AggResult); err != nil {
+			return fmt.Errorf("%w: agg_result: %w", errPath, err)
 		}
 	}
 	if f.ValidationResult != "" {
@@ -91,8 +97,7 @@ func (s *Server) conclude(e *ended) error {
 	result.Aggregate = s.writeBenchmarkFiles(e.asked, result, sources)
 	e.waiting = result.Aggregate.Status == agg.StatusPending || result.Aggregate.Status == agg.StatusFailed
 	if s.config.Results != nil {
-		file := agg.WindowFile{Result: result, Limits: s.config.Limits, Series: agg.Collect(src, s.kept(e, result))}
-		if err := s.writeWindowFile(e.mark.Run, file); err != nil {
+		if err := s.writeWindowFile(e.mark.Run, result, agg.Kept(src, s.kept(e, result))); err != nil {
 			s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
 			result.Notes = append(result.Notes, window.FileUnwritable)
 		}
@@ -119,7 +124,7 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 			start, last = from, s.config.Sampler.Now()
 		}
 	}
-	if e.again && s.config.Results != nil && s.inMemory(start) != nil {
+	if e.again && s.config.Results != nil && s.inMemory(start, e.mark.GPUs) != nil {
 		var file agg.WindowFile
 		text, _, err := atomicfile.Read(s.config.Results, s.windowFile(e.mark.Run), agg.MaxWindowFile)
 		if err == nil {
@@ -157,7 +162,7 @@ func (u until) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
 // kept is the span of which the window's file keeps the readings: the marks, and the benchmark's own window.
 func (s *Server) kept(e *ended, result window.Result) window.Window {
 	kept := e.span
-	if result.Start.Sub(kept.Start) < 0 && s.inMemory(result.Start) == nil {
+	if result.Start.Sub(kept.Start) < 0 && s.inMemory(result.Start, e.mark.GPUs) == nil {
 		kept.Start = result.Start
 	}
 	if result.End.Sub(kept.End) > 0 {
@@ -166,12 +171,14 @@ func (s *Server) kept(e *ended, result window.Result) window.Window {
 	return kept
 }
 
-func (s *Server) writeWindowFile(run string, file agg.WindowFile) error {
-	text, err := file.MarshalJSON() // not json.Marshal, which copies: a long window's file is large
-	if err != nil {
+func (s *Server) writeWindowFile(run string, result window.Result, series iter.Seq[sampler.Series]) error {
+	return atomicfile.Stream(s.config.Results, s.windowFile(run), func(w io.Writer) error {
+		if err := agg.EncodeWindow(w, result, s.config.Limits, series); err != nil {
+			return err
+		}
+		_, err := w.Write([]byte("\n"))
 		return err
-	}
-	return atomicfile.Write(s.config.Results, s.windowFile(run), append(text, '\n'))
+	})
 }
 
 // writeBenchmarkFiles patches the aggregate and writes the validation file, where the request names the benchmark's
@@ -272,8 +279,7 @@ func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {
 	result.Reasons = append(result.Reasons, window.Interrupted)
 	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
 	result.Aggregate.Status = agg.StatusNone
-	file := agg.WindowFile{Result: result, Limits: s.config.Limits, Series: agg.Collect(src, span)}
-	if err := s.writeWindowFile(mark.Run, file); err != nil {
+	if err := s.writeWindowFile(mark.Run, result, agg.Kept(src, span)); err != nil {
 		s.config.Logger.Warn("window file not written", "window", mark.Run, "err", err)
 	}
 	s.config.Logger.Warn("window interrupted", "window", mark.Run)

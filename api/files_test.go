@@ -34,7 +34,7 @@ func TestResultKeys(t *testing.T) {
 		for part, keys := range map[string]string{
 			"": "schema_version run power_valid reasons notes start_unix end_unix duration_s backend simulated expected_gpu_count " +
 				"observed_gpu_count avg_power_w avg_total_gpu_power_w total_gpu_energy_j energy_bound_j sensor_tolerance_j " +
-				"joules_per_successful_query joules_per_input_token joules_per_output_token joules_per_total_token gpus cost agg_result versions",
+				"joules_per_successful_query joules_per_input_token joules_per_output_token joules_per_total_token joules_per_successful_query_bound joules_per_input_token_bound joules_per_output_token_bound joules_per_total_token_bound gpus cost agg_result versions",
 			"gpus": "host uuid bus_id index model scope role method energy_j bound_j power_energy_j counter_energy_j crosscheck_ratio " +
 				"avg_power_w max_power_w power_limit_w throttled_s max_temperature_c samples max_gap_s coverage_ratio reasons notes",
 			"cost":       "cpu_s rss_bytes driver_call_s_max missed_ticks",

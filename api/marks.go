@@ -67,7 +67,7 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 	mark := window.Mark{ID: id, Run: f.Run, Start: s.config.Sampler.Now(), GPUs: ids, Expected: f.ExpectedNumGPUs, Role: f.Role}
 	if f.AtUnix != nil {
 		mark.Start = f.AtUnix.Moment
-		if err := s.inMemory(mark.Start); err != nil {
+		if err := s.inMemory(mark.Start, ids); err != nil {
 			return err
 		}
 	}
@@ -254,7 +254,7 @@ func (s *Server) span(ctx context.Context, f fields, ids []string) (window.Windo
 	if s.config.Sampler.Now().Sub(span.End) < 2*s.config.Sampler.Interval() {
 		s.poll(ids)
 	}
-	return span, s.inMemory(span.Start)
+	return span, s.inMemory(span.Start, ids)
 }
 
 // await waits for a moment that lies a little ahead.
@@ -274,9 +274,9 @@ func (s *Server) await(ctx context.Context, m sampler.Moment) error {
 	}
 }
 
-// inMemory checks that readings go back to m.
-func (s *Server) inMemory(m sampler.Moment) error {
-	oldest, ok := s.config.Sampler.Oldest()
+// inMemory checks that readings of these GPUs go back to m.
+func (s *Server) inMemory(m sampler.Moment, ids []string) error {
+	oldest, ok := s.config.Sampler.Oldest(ids...)
 	if ok && oldest.Sub(m) > 0 {
 		return fmt.Errorf("%w: readings go back to %.3f", errExpired, oldest.Unix())
 	}

@@ -167,15 +167,22 @@ func (s *Server) choose(names []string) ([]string, []sampler.Info, error) {
 }
 
 // poll reads the GPUs now and returns in words what could not be read. A client that goes away meanwhile does not spoil
-// the reading: its window may be measured from it all the same.
+// the reading: its window may be measured from it all the same. A read that fails is tried twice more: a mark without
+// one costs the whole window.
 func (s *Server) poll(ids []string) []string {
+	const tries, pause = 3, 50 * time.Millisecond
 	ctx, cancel := context.WithTimeout(context.Background(), pollWait)
 	defer cancel()
-	err := s.config.Sampler.Poll(ctx, ids...)
-	if err == nil {
-		return []string{}
+	for try := 1; ; try++ {
+		err := s.config.Sampler.Poll(ctx, ids...)
+		switch {
+		case err == nil:
+			return []string{}
+		case try == tries || ctx.Err() != nil:
+			return strings.Split(err.Error(), "\n")
+		}
+		time.Sleep(pause)
 	}
-	return strings.Split(err.Error(), "\n")
 }
 
 // follow makes the readings after a mark that show when the energy counters stepped.

@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Interval  time.Duration // between readings of a GPU; at least 10 ms
 	Retention time.Duration // how long readings stay in memory; at least Interval
+	Start     time.Time     // when the schedule begins; zero: when Run does
 	Calibrate bool          // find out at start what the energy counters are like
 	Clock     Clock         // the one with which the devices stamp their readings
 	Logger    *slog.Logger
@@ -42,7 +43,10 @@ func New(devices []Device, config Config) (*Sampler, error) {
 
 // Run reads every GPU at once and then on the schedule until ctx ends. It does not wait for a driver call that hangs.
 func (s *Sampler) Run(ctx context.Context) error {
-	start := time.Now()
+	start := s.config.Start
+	if start.IsZero() {
+		start = time.Now()
+	}
 	for _, f := range s.all() {
 		go f.run(ctx, start, s.config.Interval)
 	}
@@ -139,9 +143,10 @@ func (s *Sampler) Series(from, to Moment) iter.Seq[Series] {
 	}
 }
 
-// Oldest returns the time from which on every GPU that was ever read is still in memory.
-func (s *Sampler) Oldest() (oldest Moment, ok bool) {
-	for _, f := range s.all() {
+// Oldest returns the time from which on each of these GPUs (all of them if there are none) that was ever read is still
+// in memory.
+func (s *Sampler) Oldest(ids ...string) (oldest Moment, ok bool) {
+	for _, f := range s.named(ids) {
 		if at, has := f.oldest(); has && (!ok || at.Sub(oldest) > 0) {
 			oldest, ok = at, true
 		}

@@ -19,7 +19,10 @@ func (tr *trace) byCounter() estimate {
 }
 
 func (tr *trace) counterKnot(i int, s sample) knot {
-	const jitter = 0.01 // of a tick
+	const (
+		jitter = 0.01  // of a tick
+		stamp  = 0.001 // s: how well a driver that stamps its counts knows when (AMD's table is cached for 1 ms)
+	)
 	k := knot{x: s.x, joules: s.y - tr.counts[0].y, power: s.power}
 	period := tr.info.CounterPeriod.Seconds()
 	least, most := tr.age(i, period)
@@ -28,6 +31,9 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	// Only the edges' bounds are ever used, and spread looks back: worth it beside an edge alone.
 	if beside(tr.counts, i, 0) || beside(tr.counts, i, tr.span) {
 		tick2 := square(s.power) * (square(width)/12 + square(jitter*period))
+		if period == 0 {
+			tick2 = square(s.power*stamp) / 3
+		}
 		call2 := square(s.power*s.half) / 3
 		k.own = math.Sqrt(tick2 + call2 + square(age*spread(tr.counts, i)))
 	}

@@ -123,6 +123,26 @@ func TestLoadInStepWithTheReadings(t *testing.T) {
 	}
 }
 
+// Few readings of instantaneous power are off by more than 10 % for many loads: that is no evidence against the counter.
+func TestGateKnowsHowLittleInstantaneousPowerSays(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	rejected := 0
+	for range 200 {
+		square := sim.Square{Low: 100, High: 700, Period: 0.27 + 0.2*random.Float64(), Duty: 0.5}
+		tr := newTrial(random, "MI300X", shape{load: func(*rand.Rand, float64, float64) sim.Load { return square }}, 10).live()
+		r := tr.measure("")
+		if slices.Contains(r.AllNotes(), window.CounterRejected) {
+			rejected++
+		}
+		if off := math.Abs(r.Energy().Or(0) - tr.truth()); off > r.Bound().Or(0)+resolution(r) {
+			t.Errorf("period %.3f s: %.1f J ± %.1f, want %.1f", square.Period, r.Energy().Or(0), r.Bound().Or(0), tr.truth())
+		}
+	}
+	if rejected > 10 { // those that happen to be in step with the readings
+		t.Errorf("healthy counters rejected in %d of 200 windows", rejected)
+	}
+}
+
 // Power readings that are missing are no evidence against the counter.
 func TestGateDoesNotJudgeWithoutPower(t *testing.T) {
 	for _, model := range []string{"H200", "A100", "MI300X"} {

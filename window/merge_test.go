@@ -96,6 +96,7 @@ func TestMergeOrderDoesNotMatter(t *testing.T) {
 	nodes[1].Work = &window.Work{Completed: count(5)}
 	nodes[2].Reasons = []window.Reason{window.InvalidQueryCount, window.ExpectedGPUCountMismatch}
 	nodes[2].Work = &window.Work{Completed: count(5)}
+	nodes[3].Reasons = []window.Reason{window.DuplicateGPU}
 	nodes[3].GPUs[0].Reasons = []window.Reason{window.GapExceeded}
 	text := func(r window.Result) string {
 		text, err := json.Marshal(r)

@@ -77,17 +77,17 @@ func (tr *trace) byTrapezoid() estimate {
 				continue
 			}
 			k.joules = last.joules + (last.power+s.y)/2*(k.x-last.x)
-			if last.x < tr.span && k.x > 0 {
+			if inside := min(k.x, tr.span) - max(last.x, 0); inside > 0 {
 				// Each value stands for its interval and sees a part of it: the difference of two neighbours,
 				// over √2, is how far off such a value is.
-				noise += square((s.y-last.power)*(k.x-last.x)) / 2
+				noise += square((s.y-last.power)*inside) / 2
 				intervals++
 			}
 		}
 		c.knots = append(c.knots, k)
 	}
 	e := tr.estimate(Trapezoid, tr.powers, c)
-	e.gapVariance = noise * (1 + 6/max(1, intervals)) // few differences may happen to be small
+	e.gapVariance = noise * (1 + 6/max(1, intervals))      // few differences may happen to be small
 	if first, last := tr.around(tr.powers); first < last { // a mean over a period is that of its middle
 		e.gapVariance += square(tr.info.PowerPeriod.Seconds() / 2 * (tr.powers[last].y - tr.powers[first].y))
 	}

@@ -233,6 +233,17 @@ func (r Result) PerTotalToken() sampler.Value {
 	})
 }
 
+// BoundOf is 2 standard deviations of the random error of energy per unit of work: counts are exact, so it is the same
+// share of it as Bound is of Energy.
+func (r Result) BoundOf(perUnit sampler.Value) sampler.Value {
+	x, ok := perUnit.Known()
+	bound, okBound := r.Bound().Known()
+	if !ok || !okBound {
+		return sampler.Value{}
+	}
+	return divide(sampler.Some(bound*x), r.Energy().Or(0))
+}
+
 func (r Result) per(count func(Work) *int64) sampler.Value {
 	if r.Work == nil {
 		return sampler.Value{}

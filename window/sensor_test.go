@@ -88,6 +88,21 @@ func TestCounterWithoutAnyPowerSensor(t *testing.T) {
 	}
 }
 
+func TestCounterAloneFromTheFirstReadingOn(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	mean := 0.0
+	for range 100 {
+		sensors := sim.HopperSensors()
+		sensors.AverageWindow, sensors.InstantWindow, sensors.CounterPhase = 0, 0, seconds(random.Float64())
+		gpu := sim.New(sim.Config{Load: sim.Constant(600), Sensors: sensors})
+		got := measured(t, readAt(gpu, every(0, 20, 1, 0.02, 12.5)...), span(gpu, 0, 12.5))
+		mean += (got.Energy.Or(0) - 7500) / 7500 / 100
+	}
+	if math.Abs(mean) > 0.002 { // half a tick of 12.5 s is 0.4 %
+		t.Errorf("mean error = %+.2f %%, want none: power at the start follows from what comes after", 100*mean)
+	}
+}
+
 // AMD's driver stamps each count itself: no tick, no age.
 func TestCounterWithoutTicks(t *testing.T) {
 	gpu := busy("MI300X")

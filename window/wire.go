@@ -32,6 +32,11 @@ type wire struct {
 	PerInputToken  sampler.Value `json:"joules_per_input_token"`
 	PerOutputToken sampler.Value `json:"joules_per_output_token"`
 	PerTotalToken  sampler.Value `json:"joules_per_total_token"`
+	// The part of energy_bound_j in each: counts are exact.
+	PerQueryBound       sampler.Value `json:"joules_per_successful_query_bound"`
+	PerInputTokenBound  sampler.Value `json:"joules_per_input_token_bound"`
+	PerOutputTokenBound sampler.Value `json:"joules_per_output_token_bound"`
+	PerTotalTokenBound  sampler.Value `json:"joules_per_total_token_bound"`
 	Completed      *int64        `json:"completed"`
 	InputTokens    *int64        `json:"total_input_tokens"`
 	OutputTokens   *int64        `json:"total_output_tokens"`
@@ -57,6 +62,8 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
 		Start: r.Start, End: r.End,
 	}
+	w.PerQueryBound, w.PerInputTokenBound = r.BoundOf(w.PerQuery), r.BoundOf(w.PerInputToken)
+	w.PerOutputTokenBound, w.PerTotalTokenBound = r.BoundOf(w.PerOutputToken), r.BoundOf(w.PerTotalToken)
 	if r.Work != nil {
 		w.Completed, w.InputTokens, w.OutputTokens = r.Work.Completed, r.Work.InputTokens, r.Work.OutputTokens
 	}

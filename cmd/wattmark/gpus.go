@@ -1,26 +1,66 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"wattmark/internal/atomicfile"
+	"wattmark/probe"
 	"wattmark/sampler"
 )
 
 // gpusCmd shows what the daemon would see.
 type gpusCmd struct {
 	backendFlags
-	JSON bool `name:"json" help:"Print JSON."`
+	JSON  jsonFlag      `name:"json" help:"Print JSON; with a FILE after it, write that there and print the tables."`
+	Probe time.Duration `placeholder:"DURATION" help:"Read the sensors for so long, 8s to 10m, and say what they are like and what they will be used for. Changes no setting."`
 }
+
+// longestProbe bounds the readings that a probe keeps.
+const longestProbe = 10 * time.Minute
+
+// Validate is called by kong: what it refuses is a usage error.
+func (c *gpusCmd) Validate() error {
+	if c.Probe != 0 && (c.Probe < probe.Shortest || c.Probe > longestProbe) {
+		return fmt.Errorf("--probe is %v to %v, not %v", probe.Shortest, longestProbe, c.Probe)
+	}
+	return nil
+}
+
+// jsonFlag is where JSON goes: "" nowhere, "-" to stdout, else to the file of that name.
+type jsonFlag string
+
+// Decode reads --json, --json FILE and --json=FILE; in the environment, as for any flag without a value, true and false.
+func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
+	*j = "-"
+	if next := ctx.Scan.Peek(); !next.IsValue() {
+		return nil
+	}
+	switch value := ctx.Scan.Pop().String(); value {
+	case "true", "1", "yes":
+	case "false", "0", "no", "":
+		*j = ""
+	default:
+		*j = jsonFlag(value)
+	}
+	return nil
+}
+
+// IsBool tells kong that the flag may stand alone.
+func (*jsonFlag) IsBool() bool { return true }
 
 // gpuReport is one GPU and what its sensors say now.
 type gpuReport struct {
 	sampler.Info
-	Reading *gpuReading `json:"reading"`
-	Error   string      `json:"error,omitempty"`
+	Reading     *gpuReading          `json:"reading"`
+	Error       string               `json:"error,omitempty"`
+	Calibration *sampler.Calibration `json:"calibration"` // as the daemon makes it at start; null: there is nothing to calibrate
+	Probe       *probe.Report        `json:"probe"`       // null: not asked for
 }
 
 type gpuReading struct {
@@ -30,87 +70,129 @@ type gpuReading struct {
 	CallS   float64       `json:"call_s"`
 }
 
-// Run reads every GPU once and prints what there is, and what to do about what is not.
-func (c gpusCmd) Run(std streams) error {
+// Run reads every GPU, finds out what its energy counter is like (or, with --probe, all of its sensors), and prints
+// what there is, and what to do about what is not. A signal ends it early, with what there is by then.
+func (c *gpusCmd) Run(ctx context.Context, std streams) error {
 	found, err := c.open(sampler.NewClock(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return exitFor(std, err)
 	}
 	defer found.close()
-	reports := []gpuReport{}
-	for _, device := range found.devices {
-		report := gpuReport{Info: device.Info()}
-		if r, err := device.Read(); err != nil {
-			report.Error = err.Error()
-		} else {
-			report.Reading = &gpuReading{r.PowerWatts, r.InstantWatts, r.EnergyJoules, r.Call.Seconds()}
+	began := time.Now()
+	reports := c.inspect(ctx, std, found.devices)
+	if c.JSON != "" {
+		if err := c.writeJSON(std, map[string]any{
+			"backend": found.Backend, "gpus": reports, "version": version(), "time": began.UTC().Format(time.RFC3339),
+		}); err != nil {
+			return err
 		}
-		reports = append(reports, report)
 	}
-	if c.JSON {
-		out := json.NewEncoder(std.out)
-		out.SetIndent("", "  ")
-		return out.Encode(map[string]any{"backend": found.now(), "gpus": reports, "version": version()})
+	if c.JSON != "-" {
+		printGPUs(std.out, found, reports)
 	}
-	c.print(std, found, reports)
+	return ctx.Err()
+}
+
+func (c *gpusCmd) writeJSON(std streams, content any) error {
+	text, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if c.JSON == "-" {
+		_, err = std.out.Write(text)
+		return err
+	}
+	if err := atomicfile.WriteFile(string(c.JSON), text); err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
 	return nil
 }
 
-func (c gpusCmd) print(std streams, found backend, reports []gpuReport) {
-	_, _ = fmt.Fprintf(std.out, "backend: %s\n", found.Name)
-	if len(reports) == 0 {
-		_, _ = fmt.Fprintln(std.out, "There is no GPU to measure.")
-	} else {
-		info := reports[0].Info
-		_, _ = fmt.Fprintf(std.out, "driver %s, library %s\n\n", dash(info.Driver), dash(info.Library))
-		rows := [][]string{{"GPU", "model", "bus id", "UUID", "limit W", "scope", "power W", "is", "counter", "call"}}
-		for _, r := range reports {
-			rows = append(rows, r.row())
+// inspect asks all GPUs at once: one that does not answer does not keep the others.
+func (c *gpusCmd) inspect(ctx context.Context, std streams, devices []sampler.Device) []gpuReport {
+	const patience = 10 * time.Second
+	type first struct {
+		reading sampler.Reading
+		err     error
+	}
+	readings := gather(ctx, len(devices), patience, func(i int) first {
+		r, err := devices[i].Read()
+		return first{r, err}
+	})
+	reports := make([]gpuReport, len(devices))
+	answering := []int{}
+	for i, device := range devices {
+		reports[i].Info = device.Info()
+		switch r := readings[i]; {
+		case r == nil:
+			reports[i].Error = "no answer: a driver call hangs"
+			continue
+		case r.err != nil:
+			reports[i].Error = r.err.Error()
+		default:
+			reports[i].Reading = &gpuReading{r.reading.PowerWatts, r.reading.InstantWatts, r.reading.EnergyJoules, r.reading.Call.Seconds()}
 		}
-		table(std.out, rows...)
+		answering = append(answering, i)
 	}
-	if found.about != nil {
-		_, _ = fmt.Fprintf(std.out, "\n%s", found.about())
-	}
-	for _, problem := range found.now().Problems {
-		_, _ = fmt.Fprintf(std.out, "\nproblem: %s\n", problem)
-	}
-	for _, r := range reports {
-		if r.Error != "" {
-			_, _ = fmt.Fprintf(std.out, "\nproblem: GPU %d: %s\n", r.Index, r.Error)
+	if c.Probe > 0 && len(answering) > 0 {
+		_, _ = fmt.Fprintf(std.err, "probing %d GPUs for %v: reads only, no setting is changed; Ctrl-C ends it early with what there is\n",
+			len(answering), c.Probe)
+		for k, report := range gather(ctx, len(answering), c.Probe+3*patience, func(k int) probe.Report {
+			return probe.Run(ctx, devices[answering[k]], c.Probe)
+		}) {
+			if report != nil {
+				r := &reports[answering[k]]
+				r.Probe = report
+				if report.Counter.Calibration.Done {
+					r.Calibration = &report.Counter.Calibration
+				}
+			}
 		}
-		for _, problem := range r.Problems {
-			_, _ = fmt.Fprintf(std.out, "\nproblem: GPU %d: %s\n", r.Index, problem)
+		return reports
+	}
+	for k, calibration := range gather(ctx, len(answering), patience, func(k int) *sampler.Calibration {
+		device := devices[answering[k]]
+		if info := device.Info(); !info.HasCounter || info.CounterPeriod == 0 {
+			return nil
+		}
+		found := sampler.Calibrate(device)
+		return &found
+	}) {
+		if calibration != nil {
+			reports[answering[k]].Calibration = *calibration
 		}
 	}
+	return reports
 }
 
-func (r gpuReport) row() []string {
-	power, call := sampler.Value{}, "–"
-	if r.Reading != nil {
-		power = r.Reading.Power
-		call = time.Duration(r.Reading.CallS * float64(time.Second)).Round(100 * time.Nanosecond).String()
+// gather does work n times at once and returns what came of it; nil where nothing did within the time, or soon after
+// ctx has ended: a driver call cannot be cancelled.
+func gather[T any](ctx context.Context, n int, patience time.Duration, work func(int) T) []*T {
+	type answer struct {
+		i    int
+		made T
 	}
-	is := r.PowerSource
-	if r.PowerPeriod > 0 {
-		is += fmt.Sprintf(" over %v", r.PowerPeriod)
+	answers := make(chan answer, n)
+	for i := range n {
+		go func() { answers <- answer{i, work(i)} }()
 	}
-	counter := "none"
-	if r.HasCounter {
-		counter = fmt.Sprintf("every %v", r.CounterPeriod)
-		if r.CounterPeriod == 0 {
-			counter = "stamped"
+	out := make([]*T, n)
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	ended := ctx.Done()
+	for range n {
+		for waiting := true; waiting; {
+			select {
+			case a := <-answers:
+				out[a.i], waiting = &a.made, false
+			case <-ended:
+				ended = nil
+				timeout.Reset(time.Second)
+			case <-timeout.C:
+				return out
+			}
 		}
 	}
-	return []string{
-		strconv.Itoa(r.Index), r.Model, r.BusID, r.UUID, number(r.PowerLimitWatts, "%.0f"), string(r.Scope),
-		number(power, "%.1f"), is, counter, call,
-	}
-}
-
-func dash(text string) string {
-	if text == "" {
-		return "–"
-	}
-	return text
+	return out
 }

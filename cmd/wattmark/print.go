@@ -25,7 +25,7 @@ func printVerdict(w io.Writer, r window.Result) {
 			e, r.Bound().Or(0), r.Duration().Seconds(), len(r.GPUs), r.AvgPower().Or(0))
 	}
 	if j, ok := r.PerOutputToken().Known(); ok {
-		_, _ = fmt.Fprintf(w, "  %.6f J per output token, %.6f J per token\n", j, r.PerTotalToken().Or(0))
+		_, _ = fmt.Fprintf(w, "  %.6f J ± %.6f per output token, %.6f J per token\n", j, r.BoundOf(r.PerOutputToken()).Or(0), r.PerTotalToken().Or(0))
 	}
 	if r.Aggregate.Status != "" && r.Aggregate.Status != "none" {
 		_, _ = fmt.Fprintf(w, "  aggregate %s: %s %s\n", r.Aggregate.Path, r.Aggregate.Status, r.Aggregate.Detail)

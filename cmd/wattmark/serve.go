@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,8 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--interval is 10ms to 60s, not %v", c.Interval)
 	case c.Retention < c.Interval:
 		return fmt.Errorf("--retention %v is shorter than --interval %v", c.Retention, c.Interval)
+	case !regexp.MustCompile(`^[A-Za-z0-9._-]{0,36}$`).MatchString(c.Node):
+		return errors.New("--node is at most 36 of A-Z a-z 0-9 . _ -: it goes into file names")
 	case c.MaxGap <= 0:
 		return errors.New("--max-gap must be positive")
 	}
@@ -81,12 +84,18 @@ type daemon struct {
 }
 
 func (c *serveCmd) serve(ctx context.Context, d daemon) error {
+	start := time.Now()
 	samples, err := sampler.New(d.devices, sampler.Config{
-		Interval: c.Interval, Retention: c.Retention, Calibrate: true, Clock: d.clock, Logger: d.log,
+		Interval: c.Interval, Retention: c.Retention, Start: start, Calibrate: true, Clock: d.clock, Logger: d.log,
 	})
 	if err != nil {
 		return err
 	}
+	go func() {
+		if err := pulse(ctx, start, c.Interval); err != nil {
+			d.log.Debug("readings may begin some milliseconds late", "err", err)
+		}
+	}()
 	results, err := os.OpenRoot(c.ResultsDir)
 	if err != nil {
 		d.log.Warn("no results folder: callers cannot name files", "err", err)

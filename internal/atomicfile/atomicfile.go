@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -39,7 +40,20 @@ func (id Identity) equal(other fs.FileInfo) bool {
 
 // Write makes name hold data, whether there is such a file or not.
 func Write(root *os.Root, name string, data []byte) error {
-	return put(root, name, data, nil)
+	return put(root, name, whole(data), nil)
+}
+
+// Stream is Write for content that need not be in memory at once: content writes it.
+func Stream(root *os.Root, name string, content func(io.Writer) error) error {
+	return put(root, name, content, nil)
+}
+
+// whole is content that is at hand.
+func whole(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
 }
 
 // Replace makes name hold data, provided that it still is what was says: with the Identity from Read, the file that
@@ -48,10 +62,10 @@ func Write(root *os.Root, name string, data []byte) error {
 // Mode and, where the system permits it, owner stay. A new file has mode 0644 and belongs to the owner of its folder
 // if root writes it: what a container leaves behind, the user outside can replace.
 func Replace(root *os.Root, name string, data []byte, was Identity) error {
-	return put(root, name, data, &was)
+	return put(root, name, whole(data), &was)
 }
 
-func put(root *os.Root, name string, data []byte, was *Identity) error {
+func put(root *os.Root, name string, content func(io.Writer) error, was *Identity) error {
 	dir, base, err := openFolder(root, name)
 	if err != nil {
 		return err
@@ -61,7 +75,7 @@ func put(root *os.Root, name string, data []byte, was *Identity) error {
 	if err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	temporary, err := writeTemporary(dir, data, old)
+	temporary, err := writeTemporary(dir, content, old)
 	if err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
@@ -111,9 +125,9 @@ func plain(info fs.FileInfo) error {
 	return nil
 }
 
-// writeTemporary writes data, durably, to a new file in dir that looks like old, and returns its name.
+// writeTemporary writes content, durably, to a new file in dir that looks like old, and returns its name.
 // The name is short whatever the file's is, and no pattern for results matches it.
-func writeTemporary(dir *os.Root, data []byte, old fs.FileInfo) (_ string, err error) {
+func writeTemporary(dir *os.Root, content func(io.Writer) error, old fs.FileInfo) (_ string, err error) {
 	name := ".wattmark-" + rand.Text() + ".tmp"
 	file, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -127,7 +141,7 @@ func writeTemporary(dir *os.Root, data []byte, old fs.FileInfo) (_ string, err e
 			_ = dir.Remove(name) // the first error is the one to tell
 		}
 	}()
-	if _, err := file.Write(data); err != nil {
+	if err := content(file); err != nil {
 		return "", err
 	}
 	if err := adopt(dir, file, old); err != nil {
