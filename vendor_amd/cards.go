@@ -104,3 +104,9 @@ func driver(root string) string {
 	}
 	return ""
 }
+
+// Present returns how many AMD GPUs sysfs shows, without asking any of them.
+func Present(sysfsRoot string) int {
+	cards, _ := findCards(sysfsRoot, defaultLimits().file)
+	return len(cards)
+}
