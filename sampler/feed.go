@@ -94,6 +94,7 @@ func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration)
 	timer, fast := time.NewTimer(time.Until(next)), time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer fast.Stop()
+	f.rearm(fast)
 	for {
 		select {
 		case <-ctx.Done():

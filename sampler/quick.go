@@ -19,11 +19,25 @@ type quick struct {
 	lastBurst   time.Time
 }
 
-// burst reads until the counter has stepped.
+// burst reads until the counter has stepped and, where there is instantaneous power, that was refreshed on what came
+// after the request alone.
 type burst struct {
-	from Value // the count when it was last asked for
-	left int
-	done chan struct{}
+	from, last       Reading // when it was last asked for, and the newest
+	stepped, renewed bool
+	left             int
+	done             chan struct{}
+}
+
+// instantWindow is how far back the drivers' instantaneous power looks.
+const instantWindow = 25 * time.Millisecond
+
+// add takes the next reading and reports that nothing more is wanted.
+func (b *burst) add(r Reading) bool {
+	b.stepped = b.stepped || r.EnergyJoules != b.last.EnergyJoules
+	b.renewed = b.renewed || !r.InstantWatts.OK() ||
+		r.InstantWatts != b.last.InstantWatts && b.last.At.Sub(b.from.At) >= instantWindow
+	b.last = r
+	return b.stepped && b.renewed
 }
 
 // wait returns how long until the next fast reading; 0: none is wanted.
@@ -58,7 +72,7 @@ func (f *feed) readQuick() {
 	defer f.mu.Unlock()
 	if b := f.quick.burst; b != nil {
 		b.left--
-		if err == nil && reading.EnergyJoules != b.from || b.left <= 0 {
+		if err == nil && b.add(reading) || b.left <= 0 {
 			close(b.done)
 			f.quick.burst = nil
 		}
@@ -85,15 +99,15 @@ func (f *feed) calibrated(found Calibration) {
 	f.log.Debug("energy counter calibrated", "period", found.Period, "jitter", found.Jitter, "steady", found.Steady)
 }
 
-// follow asks for readings until the counter has stepped; the channel closes then. It is closed already where there is
+// follow asks for the readings of a burst; the channel closes when they are there. It is closed already where there is
 // nothing to follow.
 func (f *feed) follow() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	count := f.status.Latest.EnergyJoules
+	latest := f.status.Latest
 	running := f.quick.burst != nil
 	rested := time.Since(f.quick.lastBurst) >= stepRest
-	if !f.status.Calibration.Steady || !count.OK() || !running && !rested {
+	if !f.status.Calibration.Steady || !latest.EnergyJoules.OK() || !running && !rested {
 		done := make(chan struct{})
 		close(done)
 		return done
@@ -102,7 +116,7 @@ func (f *feed) follow() <-chan struct{} {
 		f.quick.burst = &burst{done: make(chan struct{})}
 		f.quick.lastBurst = time.Now()
 	}
-	f.quick.burst.from, f.quick.burst.left = count, stepReads
+	*f.quick.burst = burst{from: latest, last: latest, left: stepReads, done: f.quick.burst.done}
 	f.hurry()
 	return f.quick.burst.done
 }

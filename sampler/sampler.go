@@ -91,8 +91,8 @@ func (s *Sampler) Poll(ctx context.Context, ids ...string) error {
 }
 
 // Follow reads the GPUs of these IDs (all of them if there are none) every 10 ms until the energy counter of each has
-// stepped, for at most 120 ms: how long after a mark that was tells how old the count at the mark was. It returns when
-// that is done or ctx ends; at once for GPUs whose counters do not bear it.
+// stepped and its instantaneous power is new, for at most 120 ms: when that was tells how old the count at the mark was.
+// It returns when that is done or ctx ends; at once for GPUs whose counters do not bear it.
 func (s *Sampler) Follow(ctx context.Context, ids ...string) {
 	feeds := s.named(ids)
 	pending := make([]<-chan struct{}, len(feeds))

@@ -30,14 +30,63 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	k.joules += s.power * age
 	// Only the edges' bounds are ever used, and spread looks back: worth it beside an edge alone.
 	if beside(tr.counts, i, 0) || beside(tr.counts, i, tr.span) {
-		tick2 := square(s.power) * (square(width)/12 + square(jitter*period))
+		tick := s.power * math.Sqrt(square(width)/12+square(jitter*period))
 		if period == 0 {
-			tick2 = square(s.power*stamp) / 3
+			tick = s.power * stamp / math.Sqrt(3)
 		}
-		call2 := square(s.power*s.half) / 3
-		k.own = math.Sqrt(tick2 + call2 + square(age*spread(tr.counts, i)))
+		usual := spread(tr.counts, i)
+		power := age * usual
+		if next, ok := tr.untilTick(i, period, usual); ok {
+			// Two estimates of the same joules, weighted by how well each is known. That the tick is not known to
+			// the millisecond shifts both the same way.
+			own := (square(tick) + square(power)) / (square(tick) + square(power) + square(next.tick) + square(next.power))
+			k.joules += own * (next.joules - tr.counts[0].y - k.joules)
+			tick = (1-own)*tick + own*next.tick
+			power = math.Hypot((1-own)*power, own*next.power)
+		}
+		k.own = math.Sqrt(square(tick) + square(power) + square(s.power*s.half)/3)
 	}
 	return k
+}
+
+// backwards is an estimate of E at a reading from the counter's next tick, with its standard deviations for when the tick
+// was and for what the power was until then.
+type backwards struct{ joules, tick, power float64 }
+
+// untilTick goes back from the counter's next tick to reading i: E = C' − P'·(t' − t) with the power P' after i. Readings
+// close by must have seen the tick, and the instantaneous power refreshed on data from after i alone. Where a load ends
+// at i this is the better of the two, for the power after it is steady, whatever the load did in its last milliseconds.
+func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
+	const (
+		near   = 0.025 // s: between readings that are made to see a tick
+		window = 0.025 // s that instantaneous power looks back
+	)
+	counts, s := tr.counts, tr.counts[i]
+	tick, power := -1, -1
+	for j := i + 1; j < len(counts) && counts[j].x-s.x < period+near && counts[j].x-counts[j-1].x <= near; j++ {
+		if tick < 0 && counts[j].y != s.y {
+			tick = j
+		}
+		if power < 0 && counts[j].instant && counts[j].power != counts[j-1].power && counts[j-1].x-s.x >= window {
+			power = j
+		}
+	}
+	if tick < 0 || power < 0 {
+		return backwards{}, false
+	}
+	watts := counts[power].power
+	between := counts[tick].x - counts[tick-1].x
+	span := counts[tick].x - between/2 - s.x
+	// After a step nothing is known of how the new power varies: a tenth. Without one it goes on as before.
+	sigma := 0.1 * watts
+	if math.Abs(watts-s.power) <= 2*usual {
+		sigma = max(sigma, usual)
+	}
+	return backwards{
+		joules: counts[tick].y - watts*span,
+		tick:   watts * between / math.Sqrt(12),
+		power:  span * sigma,
+	}, true
 }
 
 // beside reports that no other sample lies between sample i and t.

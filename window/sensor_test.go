@@ -65,11 +65,11 @@ func TestOneImplausibleSensor(t *testing.T) {
 }
 
 func TestCounterWithoutAnyPowerSensor(t *testing.T) {
-	random := rand.New(rand.NewPCG(9, 9))
+	random, step := rand.New(rand.NewPCG(9, 9)), shapes()[1]
 	for _, kind := range []string{"live", "burst"} {
 		var acc accuracy
 		for range 40 {
-			tr := newTrial(random, "H200", shapes()[1], 10)
+			tr := newTrial(random, "H200", step, 10)
 			sensors := sim.HopperSensors()
 			sensors.AverageWindow, sensors.InstantWindow = 0, 0
 			sensors.CounterPhase = seconds(random.Float64())

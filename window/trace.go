@@ -24,6 +24,8 @@ type sample struct {
 	y     float64 // joules or watts
 	half  float64 // half the driver call in seconds: x is that uncertain
 	power float64 // watts at x, as instantaneous as the sensors give it
+	// instant: power is over some 25 ms; else it may be a longer mean.
+	instant bool
 }
 
 func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *trace {
@@ -37,6 +39,7 @@ func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *tra
 		tr.times = append(tr.times, s.x)
 		average, instant := tr.believed(r.PowerWatts), tr.believed(r.InstantWatts)
 		s.power = instant.Or(average.Or(math.NaN()))
+		s.instant = instant.OK() || average.OK() && series.Info.PowerPeriod == 0
 		if joules, ok := r.EnergyJoules.Known(); ok {
 			s.y = joules
 			tr.counts = append(tr.counts, s)

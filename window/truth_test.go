@@ -104,9 +104,9 @@ func TestAccuracy(t *testing.T) {
 
 // A bound of zero would be a claim that the sensors cannot keep; more than a tick's energy at both edges, a waste.
 func TestBoundIsOfTheSizeOfATick(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 1))
+	random, constant := rand.New(rand.NewPCG(1, 1)), shapes()[0]
 	for range 100 {
-		r := newTrial(random, "H200", shapes()[0], 10).live().measure("")
+		r := newTrial(random, "H200", constant, 10).live().measure("")
 		tick := r.TotalPower().Or(0) * 0.1
 		if bound := r.Bound().Or(-1); bound < 0.2*tick || bound > 1.5*tick {
 			t.Errorf("bound = %.2f J at %.0f W, want about the energy of a tick, %.2f J", bound, r.TotalPower().Or(0), tick)
@@ -115,11 +115,11 @@ func TestBoundIsOfTheSizeOfATick(t *testing.T) {
 }
 
 func TestKnownPhaseNarrowsTheBound(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 1))
+	random, constant := rand.New(rand.NewPCG(1, 1)), shapes()[0]
 	for _, sign := range []float64{1, -1} { // reads after the marks, or before
 		var acc accuracy
 		for range 60 {
-			tr := newTrial(random, "H200", shapes()[0], 10).live()
+			tr := newTrial(random, "H200", constant, 10).live()
 			seen := tr
 			for _, mark := range []float64{tr.a, tr.b} {
 				seen.readings = append(slices.Clone(seen.readings), every(mark+sign*0.06-0.055, mark+sign*0.06+0.055, 0.01)...)

@@ -37,9 +37,9 @@ type wire struct {
 	PerInputTokenBound  sampler.Value `json:"joules_per_input_token_bound"`
 	PerOutputTokenBound sampler.Value `json:"joules_per_output_token_bound"`
 	PerTotalTokenBound  sampler.Value `json:"joules_per_total_token_bound"`
-	Completed      *int64        `json:"completed"`
-	InputTokens    *int64        `json:"total_input_tokens"`
-	OutputTokens   *int64        `json:"total_output_tokens"`
+	Completed           *int64        `json:"completed"`
+	InputTokens         *int64        `json:"total_input_tokens"`
+	OutputTokens        *int64        `json:"total_output_tokens"`
 
 	GPUs      []GPU     `json:"gpus"`
 	Cost      Cost      `json:"cost"`
