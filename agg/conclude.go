@@ -32,7 +32,7 @@ func (b Benchmark) Window() (start, end sampler.Moment) {
 // Readings around a window that its file keeps, so that it can be measured again with the benchmark's own edges, and
 // with the same answer.
 const (
-	keepBefore = 10 * time.Second
+	keepBefore = 15 * time.Second
 	keepAfter  = 5 * time.Second
 )
 

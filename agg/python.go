@@ -78,8 +78,16 @@ type namedGPU struct {
 }
 
 // named gives each GPU a name of its own: its index where that tells them apart, else host and identity as in
-// InferenceX's multi-node files. Indices come first, by number.
+// InferenceX's multi-node files. Indices come first, by number. GPUs without a host are those of a CSV file, which has a
+// name and an order for each.
 func named(gpus []window.GPU) []namedGPU {
+	if len(gpus) > 0 && gpus[0].Host == "" {
+		all := make([]namedGPU, len(gpus))
+		for i, gpu := range gpus {
+			all[i] = namedGPU{gpu, gpu.UUID}
+		}
+		return all
+	}
 	indices := map[int]int{}
 	for _, gpu := range gpus {
 		indices[gpu.Index]++

@@ -12,26 +12,32 @@ type Sources struct {
 	Telemetry        string        // what the readings came from: a file, or the name of the backend
 	Benchmark        string        // the path of the benchmark's result, as given; "" if there was none
 	ReportedDuration sampler.Value // the benchmark's own measure of the window, in seconds
+
+	// Of a CSV file only.
+	Samples       map[string]int // readings by GPU, where the result's own count is not the one wanted
+	Accumulators  *Accumulators  // counters that were read beside the file; nil: none
+	InternalError *InternalError
 }
 
 // validation is the audit file of InferenceX (schema 1), then what we add to it.
 type validation struct {
-	SchemaVersion     int               `json:"schema_version"`
-	PowerValid        bool              `json:"power_valid"`
-	Reasons           []window.Reason   `json:"reasons"`
-	TelemetrySource   string            `json:"telemetry_source"`
-	BenchmarkResult   *string           `json:"benchmark_result"`
-	Window            *benchmarkWindow  `json:"benchmark_window"`
-	IntegrationMethod string            `json:"integration_method"`
-	Expected          *int              `json:"expected_gpu_count"`
-	Observed          int               `json:"observed_gpu_count"`
-	ObservedIDs       []string          `json:"observed_gpu_ids"`
-	SampleCounts      ordered           `json:"per_gpu_sample_counts"`
-	MaxGaps           ordered           `json:"per_gpu_max_sample_gap_s"`
-	Energies          ordered           `json:"per_gpu_energy_j"`
-	DeviceIssues      ordered           `json:"device_issues"`
-	AccumulatorCheck  *accumulatorCheck `json:"accumulator_check"`
-	Metrics           ordered           `json:"metrics"`
+	SchemaVersion     int              `json:"schema_version"`
+	PowerValid        bool             `json:"power_valid"`
+	Reasons           []window.Reason  `json:"reasons"`
+	TelemetrySource   string           `json:"telemetry_source"`
+	BenchmarkResult   *string          `json:"benchmark_result"`
+	Window            *benchmarkWindow `json:"benchmark_window"`
+	IntegrationMethod string           `json:"integration_method"`
+	Expected          *int             `json:"expected_gpu_count"`
+	Observed          int              `json:"observed_gpu_count"`
+	ObservedIDs       []string         `json:"observed_gpu_ids"`
+	SampleCounts      ordered          `json:"per_gpu_sample_counts"`
+	MaxGaps           ordered          `json:"per_gpu_max_sample_gap_s"`
+	Energies          ordered          `json:"per_gpu_energy_j"`
+	DeviceIssues      ordered          `json:"device_issues"`
+	AccumulatorCheck  any              `json:"accumulator_check"`
+	Metrics           ordered          `json:"metrics"`
+	InternalError     *InternalError   `json:"internal_error,omitempty"`
 
 	Run        string        `json:"run"`
 	Methods    ordered       `json:"per_gpu_method"`
@@ -88,7 +94,7 @@ func Validation(r window.Result, from Sources) ([]byte, error) {
 	for _, gpu := range named(r.GPUs) {
 		if !slices.Contains(gpu.Reasons, window.NoUsableSamples) {
 			v.ObservedIDs = append(v.ObservedIDs, gpu.name)
-			v.SampleCounts.add(gpu.name, gpu.Samples)
+			v.SampleCounts.add(gpu.name, from.samples(gpu))
 		}
 		v.MaxGaps.addKnown(gpu.name, gpu.MaxGapS)
 		v.Energies.addKnown(gpu.name, gpu.Energy)
@@ -96,12 +102,18 @@ func Validation(r window.Result, from Sources) ([]byte, error) {
 			v.DeviceIssues.add(gpu.name, gpu.Reasons)
 		}
 		v.Methods.add(gpu.name, gpu.Method)
-		v.Identities.add(gpu.name, gpu.ID())
+		if gpu.Host != "" {
+			v.Identities.add(gpu.name, gpu.ID())
+		}
 		if gpu.Role != "" {
 			v.Roles.add(gpu.name, gpu.Role)
 		}
 	}
 	v.AccumulatorCheck = checkAccumulators(r)
+	if from.Accumulators != nil {
+		v.AccumulatorCheck = from.Accumulators.check()
+	}
+	v.InternalError = from.InternalError
 	if v.PowerValid {
 		for _, m := range metrics(r) {
 			if x, ok := m.value.Known(); ok {
@@ -112,6 +124,14 @@ func Validation(r window.Result, from Sources) ([]byte, error) {
 		}
 	}
 	return indented(v)
+}
+
+// samples returns how many readings of a GPU were used.
+func (from Sources) samples(gpu namedGPU) int {
+	if n, ok := from.Samples[gpu.name]; ok {
+		return n
+	}
+	return gpu.Samples
 }
 
 // windowOf returns what was measured over, nil if the benchmark's own window made no sense. As in InferenceX, a count
@@ -168,8 +188,7 @@ func integrationMethod(gpus []window.GPU) string {
 
 // checkAccumulators returns nil if no GPU has both a counter and power.
 func checkAccumulators(r window.Result) *accumulatorCheck {
-	const tolerance = 0.05
-	c := accumulatorCheck{Available: true, Tolerance: known(tolerance), IDs: []string{}, Unmatched: []string{}, Negative: []string{}}
+	c := newCheck()
 	var counted, integrated float64
 	for _, gpu := range named(r.GPUs) {
 		delta, hasCounter := gpu.CounterEnergy.Known()
@@ -192,11 +211,25 @@ func checkAccumulators(r window.Result) *accumulatorCheck {
 	if len(c.IDs) == 0 {
 		return nil
 	}
-	c.Delta, c.Integrated, c.Span = known(counted), known(integrated), known(r.Duration().Seconds())
+	c.compare(counted, integrated, r.Duration().Seconds())
+	return &c
+}
+
+// checkTolerance is how far counter and power may be apart.
+const checkTolerance = 0.05
+
+func newCheck() accumulatorCheck {
+	return accumulatorCheck{
+		Available: true, Tolerance: known(checkTolerance), IDs: []string{}, Unmatched: []string{}, Negative: []string{},
+	}
+}
+
+// compare sets what follows from the sums of counters and of power, in joules, over so many seconds.
+func (c *accumulatorCheck) compare(counted, integrated, span float64) {
+	c.Delta, c.Integrated, c.Span = known(counted), known(integrated), known(span)
 	if counted > 0 {
 		apart := max(counted-integrated, integrated-counted) / counted
 		c.RelativeError = known(apart)
-		c.Within = apart <= tolerance && len(c.Negative) == 0
+		c.Within = apart <= checkTolerance && len(c.Negative) == 0
 	}
-	return &c
 }

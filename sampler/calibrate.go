@@ -22,6 +22,8 @@ const (
 	calibrateSlow  = time.Second
 	calibrateEvery = 5 * time.Millisecond
 	calibrateFast  = 1500 * time.Millisecond
+	// calibrateFailures reads that fail end it: a GPU that does not answer must not be asked in a tight loop.
+	calibrateFailures = 10
 )
 
 // calibrator collects the readings of a calibration: two that are a second apart, then fast ones.
@@ -32,10 +34,10 @@ type calibrator struct {
 
 // wait returns when the next reading is due.
 func (c *calibrator) wait() time.Duration {
-	switch len(c.readings) {
-	case 0:
+	switch {
+	case c.reads == 0:
 		return 0
-	case 1:
+	case len(c.readings) == 1:
 		return calibrateSlow
 	default:
 		return calibrateEvery
@@ -48,7 +50,7 @@ func (c *calibrator) add(r Reading) { c.readings = append(c.readings, r) }
 func (c *calibrator) over() bool {
 	n := len(c.readings)
 	enough := n > 2 && c.readings[n-1].At.Sub(c.readings[1].At) >= calibrateFast
-	return enough || c.reads > 2*int(calibrateFast/calibrateEvery)
+	return enough || c.reads-n >= calibrateFailures || c.reads > 2*int(calibrateFast/calibrateEvery)
 }
 
 // result judges the readings.

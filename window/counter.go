@@ -28,8 +28,10 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	least, most := tr.age(i, period)
 	age, width := (least+most)/2, math.Abs(most-least)
 	k.joules += s.power * age
-	// Only the edges' bounds are ever used, and spread looks back: worth it beside an edge alone.
-	if beside(tr.counts, i, 0) || beside(tr.counts, i, tr.span) {
+	// E must not depend on where the window's edges are, so readings that others follow closely are always seen to. Of
+	// the rest only the bounds beside an edge are ever used, and spread looks back: not worth it elsewhere.
+	followed := i+1 < len(tr.counts) && tr.counts[i+1].x-s.x <= nearReading
+	if followed || beside(tr.counts, i, 0) || beside(tr.counts, i, tr.span) {
 		tick := s.power * math.Sqrt(square(width)/12+square(jitter*period))
 		if period == 0 {
 			tick = s.power * stamp / math.Sqrt(3)
@@ -49,6 +51,9 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	return k
 }
 
+// nearReading is how close readings are that were made to see the counter's step, in seconds.
+const nearReading = 0.025
+
 // backwards is an estimate of E at a reading from the counter's next tick, with its standard deviations for when the tick
 // was and for what the power was until then.
 type backwards struct{ joules, tick, power float64 }
@@ -57,13 +62,10 @@ type backwards struct{ joules, tick, power float64 }
 // close by must have seen the tick, and the instantaneous power refreshed on data from after i alone. Where a load ends
 // at i this is the better of the two, for the power after it is steady, whatever the load did in its last milliseconds.
 func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
-	const (
-		near   = 0.025 // s: between readings that are made to see a tick
-		window = 0.025 // s that instantaneous power looks back
-	)
+	const window = 0.025 // s that instantaneous power looks back
 	counts, s := tr.counts, tr.counts[i]
 	tick, power := -1, -1
-	for j := i + 1; j < len(counts) && counts[j].x-s.x < period+near && counts[j].x-counts[j-1].x <= near; j++ {
+	for j := i + 1; j < len(counts) && counts[j].x-s.x < period+nearReading && counts[j].x-counts[j-1].x <= nearReading; j++ {
 		if tick < 0 && counts[j].y != s.y {
 			tick = j
 		}

@@ -73,16 +73,12 @@ func (c curve) between(i int, t float64) edge {
 	weight := s / span
 	e.own = (1-weight)*a.own + weight*b.own // neighbours meet the sensor's ticks at about the same age
 
+	stepHere := false
 	switch {
 	case c.linear:
 		e.joules = a.joules + a.power*s + (b.power-a.power)*s*s/(2*span)
 	case stepped(a.power, b.power, mean):
-		at := (b.power*span - (b.joules - a.joules)) / (b.power - a.power)
-		if s <= at {
-			e.joules = a.joules + a.power*s
-		} else {
-			e.joules = b.joules - b.power*(span-s)
-		}
+		e.joules, stepHere = acrossStep(a, b, t)
 	default:
 		e.joules = a.joules + mean*s
 	}
@@ -91,8 +87,27 @@ func (c curve) between(i int, t float64) edge {
 	least := max(a.joules+lo*s, b.joules-hi*(span-s))
 	most := min(a.joules+hi*s, b.joules-lo*(span-s))
 	shape := square(most-least)/12 + square(e.joules-(most+least)/2)
+	if stepHere { // two values agree on E; that there is such a step could still be chance
+		shape = min(shape, 4*(square(a.own)+square(b.own)))
+	}
 	e.shared = math.Sqrt(shape + square((1-weight)*a.shared) + square(weight*b.shared))
 	return e
+}
+
+// acrossStep is E(t) where power went from a's to b's in one step between them: E follows the old power up to the step
+// and then the new one, whichever has it higher (lower, for a step down). Where both say the same within their errors
+// the step is here, at t, and the better known one counts for more; the higher of two noisy values would be biased.
+func acrossStep(a, b knot, t float64) (joules float64, here bool) {
+	old, after := a.joules+a.power*(t-a.x), b.joules-b.power*(b.x-t)
+	variance := square(a.own) + square(b.own)
+	switch {
+	case square(old-after) <= 4*variance && variance > 0:
+		return (old*square(b.own) + after*square(a.own)) / variance, true
+	case b.power > a.power:
+		return max(old, after), false
+	default:
+		return min(old, after), false
+	}
 }
 
 // stepped reports that power went from a to b in a step, the mean lying in between.
@@ -122,7 +137,7 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 func spread(samples []sample, i int) float64 {
 	const refresh = 0.1 // s
 	var values []float64
-	next, from := samples[i].x, samples[i].x-before.Seconds()
+	next, from := samples[i].x, samples[i].x-lookBack.Seconds()
 	for ; i >= 0 && samples[i].x >= from; i-- {
 		if samples[i].x <= next {
 			values = append(values, samples[i].power)

@@ -74,9 +74,16 @@ func TestWindowsAddUp(t *testing.T) {
 				at := tr.a + 30*random.Float64()
 				tr.readings = append(tr.readings, at, at+0.03*random.Float64())
 			}
+			mark := tr.a + 30*random.Float64() // a window whose mark was followed until the counter's step
+			for k := range random.IntN(13) {
+				tr.readings = append(tr.readings, mark+0.01*float64(k))
+			}
 			cuts := []float64{tr.a + 30*random.Float64(), tr.a + 30*random.Float64(), tr.a + 30*random.Float64()}
 			if random.IntN(2) == 0 {
 				cuts[random.IntN(3)] = tr.readings[len(tr.readings)-1]
+			}
+			if random.IntN(3) == 0 {
+				cuts[random.IntN(3)], cuts[random.IntN(3)] = mark+0.2*random.Float64(), mark+0.2*random.Float64()
 			}
 			slices.Sort(cuts)
 			energy := func(a, b float64) float64 {

@@ -140,7 +140,7 @@ func (tr *trace) disagrees(first, last int) bool {
 // part returns the trace with a run of counter samples as its window.
 func (tr *trace) part(run []sample) *trace {
 	from, to := run[0].x, run[len(run)-1].x
-	first := sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > from-before.Seconds() })
+	first := sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > from-lookBack.Seconds() })
 	end := sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > to+after.Seconds() })
 	part := *tr
 	part.counts, part.powers = shifted(run, from), shifted(tr.powers[first:end], from)

@@ -8,10 +8,14 @@ import (
 	"wattmark/sampler"
 )
 
-// Readings around the window that Measure looks at: before it, for the power that the first edge starts from; after
-// it, for the counter tick that dates the last edge.
+// lookBack is how far back of a reading others say how steady power is.
+const lookBack = 5500 * time.Millisecond // between two multiples of any usual interval
+
+// Readings around the window that Measure looks at: before it, for the power that the first edge starts from, enough
+// that E at a moment is the same in every window with an edge there; after it, for the counter tick that dates the last
+// edge.
 const (
-	before = 5 * time.Second
+	before = 8 * time.Second         // what spread looks back on, from the reading before the edge
 	after  = 1200 * time.Millisecond // one interval to the reading after the edge, and a tick
 )
 
