@@ -79,6 +79,7 @@ func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
 	watts := counts[power].power
 	between := counts[tick].x - counts[tick-1].x
 	span := counts[tick].x - between/2 - s.x
+	between += counts[tick].half + counts[tick-1].half
 	// After a step nothing is known of how the new power varies: a tenth. Without one it goes on as before.
 	sigma := 0.1 * watts
 	if math.Abs(watts-s.power) <= 2*usual {
@@ -99,26 +100,28 @@ func beside(samples []sample, i int, t float64) bool {
 
 // age returns the bounds of the age of the counter's last tick at reading i. One reading alone says only that it is
 // between 0 and one period. Readings close by say more: while the count stays the same no tick has passed, and where
-// it changes one has.
+// it changes one has. When in its driver call a count was taken is not known, so each of these may be off by half of
+// both calls.
 func (tr *trace) age(i int, period float64) (least, most float64) {
 	counts := tr.counts
 	at, count := counts[i].x, counts[i].y
+	slack := func(j int) float64 { return counts[i].half + counts[j].half }
 	least, most = 0, period
 	j := i
 	for j > 0 && counts[j-1].y == count && at-counts[j-1].x < period {
 		j--
 	}
-	least = max(least, at-counts[j].x)
+	least = max(least, at-counts[j].x-slack(j))
 	if j > 0 {
-		most = min(most, at-counts[j-1].x)
+		most = min(most, at-counts[j-1].x+slack(j-1))
 	}
 	j = i
 	for j+1 < len(counts) && counts[j+1].y == count && counts[j+1].x-at < period {
 		j++
 	}
-	most = min(most, period-(counts[j].x-at))
+	most = min(most, period-(counts[j].x-at)+slack(j))
 	if j+1 < len(counts) {
-		least = max(least, period-(counts[j+1].x-at))
+		least = max(least, period-(counts[j+1].x-at)-slack(j+1))
 	}
 	return least, most
 }

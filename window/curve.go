@@ -98,16 +98,26 @@ func (c curve) between(i int, t float64) edge {
 // and then the new one, whichever has it higher (lower, for a step down). Where both say the same within their errors
 // the step is here, at t, and the better known one counts for more; the higher of two noisy values would be biased.
 func acrossStep(a, b knot, t float64) (joules float64, here bool) {
-	old, after := a.joules+a.power*(t-a.x), b.joules-b.power*(b.x-t)
+	old := func(t float64) float64 { return a.joules + a.power*(t-a.x) }
+	after := func(t float64) float64 { return b.joules - b.power*(b.x-t) }
 	variance := square(a.own) + square(b.own)
-	switch {
-	case square(old-after) <= 4*variance && variance > 0:
-		return (old*square(b.own) + after*square(a.own)) / variance, true
-	case b.power > a.power:
-		return max(old, after), false
-	default:
-		return min(old, after), false
+	both := func(t float64) float64 {
+		if variance == 0 {
+			return old(t)
+		}
+		return (old(t)*square(b.own) + after(t)*square(a.own)) / variance
 	}
+	step := a.x + (b.power*(b.x-a.x)-(b.joules-a.joules))/(b.power-a.power)
+	near := 2 * math.Sqrt(variance) / math.Abs(b.power-a.power)
+	switch { // at the seams E must not fall
+	case math.Abs(t-step) <= near:
+		joules, here = both(t), variance > 0
+	case t < step:
+		joules = min(old(t), both(step-near))
+	default:
+		joules = max(after(t), both(step+near))
+	}
+	return min(max(joules, a.joules), b.joules), here
 }
 
 // stepped reports that power went from a to b in a step, the mean lying in between.
@@ -135,13 +145,13 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 // spread returns the standard deviation of power among the samples of the five seconds up to i. Samples closer than
 // the driver's refresh repeat each other and count once.
 func spread(samples []sample, i int) float64 {
-	const refresh = 0.1 // s
+	const refresh, tie = 0.1, 1e-6 // s; readings are round numbers of milliseconds apart
 	var values []float64
-	next, from := samples[i].x, samples[i].x-lookBack.Seconds()
+	next, from := samples[i].x, samples[i].x-lookBack.Seconds()-tie
 	for ; i >= 0 && samples[i].x >= from; i-- {
 		if samples[i].x <= next {
 			values = append(values, samples[i].power)
-			next = samples[i].x - refresh
+			next = samples[i].x - refresh + tie
 		}
 		if len(values) == 20 {
 			break

@@ -68,7 +68,7 @@ func TestWindowsAddUp(t *testing.T) {
 	all := shapes()
 	for _, method := range []window.Method{"", window.Trapezoid} {
 		random := rand.New(rand.NewPCG(6, 6))
-		for range 300 {
+		for range 200 {
 			tr := newTrial(random, "H200", all[random.IntN(len(all))], 30)
 			for range random.IntN(8) { // polls for other windows, some close together
 				at := tr.a + 30*random.Float64()
@@ -104,11 +104,55 @@ func TestWindowsAddUp(t *testing.T) {
 	}
 }
 
+// Where a mark was followed, or lies on a step, E is pieced together of many readings: of the same ones for any window.
+func TestEnergyAtAMarkDoesNotDependOnTheWindow(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	square := shapes()[4]
+	for range 300 {
+		tr := newTrial(random, "H200", square, 12)
+		mark := tr.a + 4 + 4*random.Float64()
+		tr.readings = append(tr.readings, every(mark, mark+0.13*random.Float64(), 0.01)...)
+		near := 0.15 * float64(1+20*random.IntN(2)) // s, of the mark, or farther
+		a, b, c := mark-3*random.Float64(), mark+near*(2*random.Float64()-1), mark+0.15+near*random.Float64()
+		c = max(c, b+0.01)
+		energy := func(from, to float64) float64 {
+			tr.a, tr.b = from, to
+			return tr.measure("").Energy().Or(math.NaN())
+		}
+		a = min(a, b-0.3)
+		if off := energy(a, b) + energy(b, c) - energy(a, c); !(math.Abs(off) <= 1e-6) {
+			t.Fatalf("E[%g, %g] + E[%g, %g] is off by %g J from E[%g, %g]", a, b, b, c, off, a, c)
+		}
+	}
+}
+
+func TestEnergyGrowsWithTheWindow(t *testing.T) {
+	all := shapes()
+	random := rand.New(rand.NewPCG(8, 8))
+	for range 25 {
+		tr := newTrial(random, "H200", all[random.IntN(len(all))], 5)
+		mark := tr.a + 5*random.Float64()
+		tr.readings = append(tr.readings, every(mark, mark+0.115*random.Float64(), 0.01)...)
+		ends := every(tr.a+0.003, tr.a+5, 0.05)
+		ends = append(ends, every(mark-0.02, mark+0.13, 0.004)...)
+		slices.Sort(ends)
+		last := 0.0
+		for _, end := range ends {
+			tr.b = max(end, tr.a+0.001)
+			if energy := tr.measure("").Energy().Or(-1); energy < last-1e-9 {
+				t.Fatalf("%.6f J up to %g s, %.6f J up to the end before: a longer window has less", energy, end, last)
+			} else {
+				last = energy
+			}
+		}
+	}
+}
+
 // Averaged power is a difference of E, so E is known but for the history before the window.
 func TestBoxcarWindowsAddUpWithinTheirBounds(t *testing.T) {
 	all := shapes()
 	random := rand.New(rand.NewPCG(6, 6))
-	for range 200 {
+	for range 100 {
 		tr := newTrial(random, "H200", all[random.IntN(len(all))], 30)
 		a, b, c := tr.a, tr.a+5+20*random.Float64(), tr.b
 		energy := func(a, b float64) (joules, bound float64) {

@@ -110,6 +110,9 @@ func TestCounterWithoutTicks(t *testing.T) {
 	if want := truth(gpu, 22.3, 37.9); got.Method != window.Counter || math.Abs(got.Energy.Or(0)-want) > 0.001 {
 		t.Errorf("%.4f J by %s, want %.4f", got.Energy.Or(0), got.Method, want)
 	}
+	if bound := got.Bound.Or(0); bound < 0.5 || bound > 3 { // the driver's stamp is good to a millisecond, of 675 W
+		t.Errorf("bound = %.3f J, want about the energy of a millisecond at each edge", bound)
+	}
 }
 
 func TestDriverCallsWidenTheBound(t *testing.T) {
