@@ -3,6 +3,7 @@
 // [Open] loads libnvidia-ml.so.1 and finds the GPUs; each is a [sampler.Device] that makes one batched driver call per
 // reading: the energy counter (field 83) and board power (fields 185, the mean over a second, and 186, the last tens
 // of milliseconds). Which of them there are, and what "power" means, differs by architecture: see [sampler.Info].
+// Beside Read each has PowerSamples, the driver's own buffer of power samples, which package probe looks at.
 //
 // Three rules hold everywhere, because breaking them loses a daemon or a measurement:
 //   - A function that the installed library lacks ends the process when it is called (the linker's doing, not

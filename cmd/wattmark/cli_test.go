@@ -10,6 +10,7 @@ import (
 )
 
 func TestExitCodes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "b.json", `{"completed": 1, "total_input_tokens": 1, "total_output_tokens": 1}`)
 	for _, tt := range []struct {
@@ -47,6 +48,7 @@ func TestExitCodes(t *testing.T) {
 
 // Every flag is an environment variable too, and the flag wins.
 func TestEnvironment(t *testing.T) {
+	t.Parallel()
 	d := serve(t, []string{"WATTMARK_BACKEND=sim", "WATTMARK_SIM=3xA100", "WATTMARK_GPUS=1,2"}, "--gpus", "0,2").ready()
 	gpus := decode(t, d.get("/v1/gpus")).gpus(t)
 	if len(gpus) != 2 || gpus[0]["index"] != 0.0 || gpus[1]["index"] != 2.0 || gpus[0]["model"] != "NVIDIA A100-SXM4-80GB" {
@@ -56,6 +58,7 @@ func TestEnvironment(t *testing.T) {
 
 // The commands do what curl does, over a unix socket as well.
 func TestCommandsOverUnixSocket(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	addr := "unix:" + filepath.Join(dir, "wattmark.sock")
 	d := served{t: t, log: &logBuffer{}}
@@ -93,6 +96,7 @@ func TestCommandsOverUnixSocket(t *testing.T) {
 
 // The aggregate is made after the daemon is gone: the window's file alone gives the same numbers.
 func TestAggregateLater(t *testing.T) {
+	t.Parallel()
 	d := serve(t, nil, "--backend", "sim", "--sim", "4xH200", "--allow-simulated").ready()
 	const benchmark = `{"completed": 64, "total_input_tokens": 65536, "total_output_tokens": 16384}`
 	write(t, d.results, "r1.json", benchmark)
@@ -142,6 +146,7 @@ func TestAggregateLater(t *testing.T) {
 
 // SIGTERM in mid-window: what was measured so far is on disk, marked as interrupted.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	d := serve(t, nil, "--backend", "sim", "--sim", "2xH200", "--allow-simulated").ready()
 	d.must("/v1/mark-start", "run", "r1")
 	time.Sleep(300 * time.Millisecond)
@@ -159,6 +164,7 @@ func TestInterrupted(t *testing.T) {
 
 // No GPU and no driver: the daemon runs, and says why there is nothing to measure.
 func TestNoGPU(t *testing.T) {
+	t.Parallel()
 	d := serve(t, nil, "--nvml-library", "/nonexistent/libnvidia-ml.so.1")
 	if got := d.status("/readyz"); got != 503 {
 		t.Errorf("/readyz = %d, want 503", got)
@@ -182,6 +188,7 @@ func TestNoGPU(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	out, errs, code := wattmark(t, t.TempDir(), nil, "demo", "--load", "2s")
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)

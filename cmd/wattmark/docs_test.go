@@ -14,6 +14,7 @@ import (
 // Every block fenced as sh in README.md and docs/ is run as it stands, in an empty folder with a daemon on simulated
 // GPUs, so that no page shows a command that does not work.
 func TestDocumentedCommands(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +32,10 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 		for _, match := range fence.FindAllSubmatch(text, -1) {
 			blocks++
-			t.Run(filepath.Base(page), func(t *testing.T) { runBlock(t, root, string(match[1])) })
+			t.Run(filepath.Base(page), func(t *testing.T) {
+				t.Parallel() // blocks mostly sleep
+				runBlock(t, root, string(match[1]))
+			})
 		}
 	}
 	if blocks < 5 {

@@ -41,7 +41,11 @@ func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
 	if next := ctx.Scan.Peek(); !next.IsValue() {
 		return nil
 	}
-	switch value := ctx.Scan.Pop().String(); value {
+	var value string
+	if err := ctx.Scan.PopValueInto("file", &value); err != nil {
+		return err
+	}
+	switch value {
 	case "true", "1", "yes":
 	case "false", "0", "no", "":
 		*j = ""
@@ -82,7 +86,7 @@ func (c *gpusCmd) Run(ctx context.Context, std streams) error {
 	reports := c.inspect(ctx, std, found.devices)
 	if c.JSON != "" {
 		if err := c.writeJSON(std, map[string]any{
-			"backend": found.Backend, "gpus": reports, "version": version(), "time": began.UTC().Format(time.RFC3339),
+			"backend": found.now(), "gpus": reports, "version": version(), "time": began.UTC().Format(time.RFC3339),
 		}); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,11 @@ func printGPUs(w io.Writer, found backend, reports []gpuReport) {
 		_, _ = fmt.Fprintln(w, "There is no GPU to measure.")
 	} else {
 		info := reports[0].Info
-		_, _ = fmt.Fprintf(w, "driver %s, library %s\n\n", dash(info.Driver), dash(info.Library))
+		_, _ = fmt.Fprintf(w, "driver %s, library %s\n", dash(info.Driver), dash(info.Library))
+		if found.about != nil {
+			_, _ = fmt.Fprint(w, found.about())
+		}
+		_, _ = fmt.Fprintln(w)
 		identities := [][]string{{"GPU", "model", "bus id", "UUID"}}
 		sensors := [][]string{{"GPU", "scope", "limit W", "power W", "is", "counter", "call"}}
 		for _, r := range reports {
@@ -31,7 +36,7 @@ func printGPUs(w io.Writer, found backend, reports []gpuReport) {
 		table(w, sensors...)
 		printProbes(w, reports)
 	}
-	for _, problem := range found.Problems {
+	for _, problem := range found.now().Problems {
 		_, _ = fmt.Fprintf(w, "\nproblem: %s\n", problem)
 	}
 	for _, r := range reports {
@@ -107,7 +112,7 @@ func printProbes(w io.Writer, reports []gpuReport) {
 			if f.field.Mean.OK() {
 				fields = append(fields, []string{
 					index, f.name, number(f.field.Mean, "%.1f"), milli(f.field.Refresh.Period), jitter(f.field.Refresh),
-					over(f.field.Shape), milli(f.field.Shape.Lag), number(f.field.Quantum, "%.4g W"),
+					over(f.field.Shape), lag(f.field.Shape), number(f.field.Quantum, "%.4g W"),
 				})
 			}
 		}
@@ -127,11 +132,11 @@ func printProbes(w io.Writer, reports []gpuReport) {
 		for j+1 < len(words) && words[j+1] == words[i] {
 			j++
 		}
-		which := fmt.Sprintf("GPU %d", indices[i])
+		which := fmt.Sprintf("GPU %d:", indices[i])
 		if j > i {
-			which = fmt.Sprintf("GPUs %d to %d", indices[i], indices[j])
+			which = fmt.Sprintf("GPUs %d to %d:", indices[i], indices[j])
 		}
-		_, _ = fmt.Fprintf(w, "\n%s %s", which, words[i])
+		_, _ = fmt.Fprintf(w, "\n%s\n%s", which, words[i])
 		i = j + 1
 	}
 }
@@ -140,7 +145,7 @@ func printProbes(w io.Writer, reports []gpuReport) {
 func inWords(r gpuReport) string {
 	p := r.Probe
 	b := &strings.Builder{}
-	wrap(b, "", "measured by "+p.Verdict.Text)
+	wrap(b, "  ", "measured by "+p.Verdict.Text)
 	for _, reason := range p.Verdict.Because {
 		wrap(b, "  - ", reason)
 	}
@@ -192,7 +197,7 @@ func notes(r gpuReport) []string {
 // wrap writes text in lines of at most 98 columns; those after the first are indented like what follows the mark.
 func wrap(b *strings.Builder, mark, text string) {
 	const width = 98
-	indent := strings.Repeat(" ", max(4, len(mark)))
+	indent := strings.Repeat(" ", len(mark))
 	line := mark
 	for i, word := range strings.Fields(text) {
 		if i > 0 && len([]rune(line))+1+len([]rune(word)) > width {
@@ -214,7 +219,7 @@ func milli(v sampler.Value) string {
 	if !ok {
 		return "–"
 	}
-	return strconv.FormatFloat(1e3*s, 'f', max(0, 4-len(strconv.Itoa(int(1e3*s)))), 64) + " ms"
+	return fmt.Sprintf("%.4g ms", 1e3*s)
 }
 
 // short prints the time of a driver call.
@@ -233,6 +238,15 @@ func jitter(s probe.Steps) string {
 		return "–"
 	}
 	return fmt.Sprintf("< %.1f ms", 1e3*(j+s.Seen.Or(0)))
+}
+
+// lag prints how late a field is, which is known to 10 ms.
+func lag(s probe.Shape) string {
+	seconds, ok := s.Lag.Known()
+	if !ok {
+		return "–"
+	}
+	return fmt.Sprintf("%d ms", int(math.Round(1e3*seconds)))
 }
 
 // over prints a field's averaging window.
