@@ -125,7 +125,7 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	s.poll(mark.GPUs)
+	s.pollSince(mark.GPUs, span.End)
 	if s.justNow(span.End) {
 		s.follow(mark.GPUs)
 	}

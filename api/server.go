@@ -169,20 +169,37 @@ func (s *Server) choose(names []string) ([]string, []sampler.Info, error) {
 // poll reads the GPUs now and returns in words what could not be read. A client that goes away meanwhile does not spoil
 // the reading: its window may be measured from it all the same. A read that fails is tried twice more: a mark without
 // one costs the whole window.
-func (s *Server) poll(ids []string) []string {
+func (s *Server) poll(ids []string) []string { return s.pollSince(ids, sampler.Moment{}) }
+
+// pollSince is poll for readings at or after a moment: a driver that stamps its readings itself may at first answer
+// with one from before.
+func (s *Server) pollSince(ids []string, since sampler.Moment) []string {
 	const tries, pause = 3, 50 * time.Millisecond
 	ctx, cancel := context.WithTimeout(context.Background(), pollWait)
 	defer cancel()
 	for try := 1; ; try++ {
 		err := s.config.Sampler.Poll(ctx, ids...)
-		switch {
-		case err == nil:
+		if err == nil && s.readSince(ids, since) {
 			return []string{}
-		case try == tries || ctx.Err() != nil:
+		}
+		if try == tries || ctx.Err() != nil {
+			if err == nil {
+				return []string{}
+			}
 			return strings.Split(err.Error(), "\n")
 		}
 		time.Sleep(pause)
 	}
+}
+
+// readSince reports that the newest reading of each of these GPUs is at or after the moment.
+func (s *Server) readSince(ids []string, since sampler.Moment) bool {
+	for _, status := range s.config.Sampler.Latest() {
+		if slices.Contains(ids, status.Info.ID()) && status.Latest.At.Sub(since) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // follow makes the readings after a mark that show when the energy counters stepped.
