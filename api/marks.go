@@ -41,23 +41,31 @@ func refs(infos []sampler.Info) []gpuRef {
 	return out
 }
 
-// markStart opens a window. It reads the GPUs first and stamps then, so that the window begins on a reading.
-func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
-	f, err := readFields(r, startFields())
-	if err != nil {
-		return err
+// newWindow reads what a request says about a window that is not there yet: its fields, with a run's name, its id and GPUs.
+func (s *Server) newWindow(r *http.Request, allowed []string) (f fields, id string, gpus []sampler.Info, err error) {
+	if f, err = readFields(r, allowed); err != nil {
+		return f, "", nil, err
 	}
-	ids, infos, err := s.choose(f.GPUs)
-	if err != nil {
-		return err
+	if gpus, err = s.choose(f.GPUs); err != nil {
+		return f, "", nil, err
 	}
-	id := newID()
+	id = newID()
 	if f.Run == "" {
 		f.Run = "run-" + id
 	}
 	if _, err := s.marks.Find(f.Run); err == nil {
-		return fmt.Errorf("run %q: %w", f.Run, window.ErrOpen)
+		return f, "", nil, fmt.Errorf("run %q: %w", f.Run, window.ErrOpen)
 	}
+	return f, id, gpus, nil
+}
+
+// markStart opens a window. It reads the GPUs first and stamps then, so that the window begins on a reading.
+func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
+	f, id, infos, err := s.newWindow(r, startFields())
+	if err != nil {
+		return err
+	}
+	ids := idsOf(infos)
 	if f.AtUnix != nil {
 		if err := s.await(r.Context(), f.AtUnix.Moment); err != nil {
 			return err
@@ -194,21 +202,11 @@ func (s *Server) repeat(w http.ResponseWriter, e *ended, f fields) error {
 
 // measure measures a span that nobody marked, with the same files as mark-end.
 func (s *Server) measure(w http.ResponseWriter, r *http.Request) error {
-	f, err := readFields(r, measureFields())
+	f, id, infos, err := s.newWindow(r, measureFields())
 	if err != nil {
 		return err
 	}
-	ids, _, err := s.choose(f.GPUs)
-	if err != nil {
-		return err
-	}
-	id := newID()
-	if f.Run == "" {
-		f.Run = "run-" + id
-	}
-	if _, err := s.marks.Find(f.Run); err == nil {
-		return fmt.Errorf("run %q: %w", f.Run, window.ErrOpen)
-	}
+	ids := idsOf(infos)
 	if err := s.checkFiles(f); err != nil {
 		return err
 	}

@@ -25,10 +25,11 @@ func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ids, _, err := s.choose(f.GPUs)
+	gpus, err := s.choose(f.GPUs)
 	if err != nil {
 		return err
 	}
+	ids := idsOf(gpus)
 	span, err := s.span(r.Context(), f, ids)
 	if err != nil {
 		return err
@@ -172,10 +173,11 @@ func (s *Server) readings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ids, _, err := s.choose(f.GPUs)
+	gpus, err := s.choose(f.GPUs)
 	if err != nil {
 		return err
 	}
+	ids := idsOf(gpus)
 	to := s.config.Sampler.Now()
 	if f.EndUnix != nil {
 		to = f.EndUnix.Moment

@@ -149,21 +149,21 @@ func (s *Server) hostAllowed(host string) bool {
 	return slices.ContainsFunc(s.hosts, func(allowed string) bool { return strings.EqualFold(host, allowed) })
 }
 
-// choose returns the IDs of the GPUs that names mean; of all if there are none.
-func (s *Server) choose(names []string) ([]string, []sampler.Info, error) {
+// choose returns the GPUs that names mean; all if there are none.
+func (s *Server) choose(names []string) ([]sampler.Info, error) {
 	infos := s.config.Sampler.Infos()
 	if len(infos) == 0 {
-		return nil, nil, fmt.Errorf("%w: %s", errNoGPU, strings.Join(s.config.Backend().Problems, "; "))
+		return nil, fmt.Errorf("%w: %s", errNoGPU, strings.Join(s.config.Backend().Problems, "; "))
 	}
-	chosen, err := sampler.Choose(infos, names)
-	if err != nil {
-		return nil, nil, err
-	}
-	ids := make([]string, len(chosen))
-	for i, info := range chosen {
+	return sampler.Choose(infos, names)
+}
+
+func idsOf(infos []sampler.Info) []string {
+	ids := make([]string, len(infos))
+	for i, info := range infos {
 		ids[i] = info.ID()
 	}
-	return ids, chosen, nil
+	return ids
 }
 
 // poll reads the GPUs now and returns in words what could not be read. A client that goes away meanwhile does not spoil

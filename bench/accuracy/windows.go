@@ -132,7 +132,7 @@ func followed(gpu *sim.GPU, at float64) []float64 {
 	var times []float64
 	ticked, refreshed := false, false
 	last := gpu.At(at)
-	for i := 1; i <= 12 && !(ticked && refreshed); i++ {
+	for i := 1; i <= 12 && (!ticked || !refreshed); i++ {
 		t := at + 0.010*float64(i)
 		now := gpu.At(t)
 		times = append(times, t)
