@@ -138,16 +138,14 @@ func (from Sources) samples(gpu namedGPU) int {
 // that was refused shows as 0; one that nobody gave is null.
 func windowOf(r window.Result, from Sources) *benchmarkWindow {
 	reasons := r.AllReasons()
-	if slices.Contains(reasons, window.InvalidBenchmarkResult) || slices.Contains(reasons, window.InvalidBenchmarkWindow) {
-		return nil
-	}
-	length := r.End.Unix() - r.Start.Unix() // as the benchmark's own script reckons
-	if r.Start.MonoNano != 0 && r.End.MonoNano != 0 {
-		length = r.Duration().Seconds()
+	for _, none := range []window.Reason{window.InvalidBenchmarkResult, window.InvalidBenchmarkWindow, AggregationInternalError} {
+		if slices.Contains(reasons, none) {
+			return nil
+		}
 	}
 	w := benchmarkWindow{
 		Start: known(r.Start.Unix()), End: known(r.End.Unix()),
-		Reported: number(from.ReportedDuration), Integration: known(length),
+		Reported: number(from.ReportedDuration), Integration: known(seconds(r)),
 	}
 	if r.Work != nil {
 		w.Completed, w.InputTokens, w.OutputTokens = r.Work.Completed, r.Work.InputTokens, r.Work.OutputTokens

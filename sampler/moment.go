@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"math"
 	"sort"
 	"time"
 )
@@ -20,7 +21,7 @@ func WallMoment(t time.Time) Moment { return Moment{UnixNano: t.UnixNano()} }
 // A float64 resolves such times to about 0.2 µs.
 func UnixMoment(seconds float64) Moment {
 	whole := int64(seconds)
-	return Moment{UnixNano: whole*1e9 + int64((seconds-float64(whole))*1e9)}
+	return Moment{UnixNano: whole*1e9 + int64(math.Round((seconds-float64(whole))*1e9))}
 }
 
 // Wall returns the wall-clock time.

@@ -93,6 +93,31 @@ func TestScheduleIsAbsolute(t *testing.T) {
 	}
 }
 
+func TestScheduleBeginsAtItsStart(t *testing.T) {
+	for _, ahead := range []time.Duration{300 * time.Millisecond, -2300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := sampler.NewClock()
+			s, err := sampler.New([]sampler.Device{sim.New(sim.Config{Clock: clock})}, sampler.Config{
+				Interval: time.Second, Retention: time.Hour, Start: time.Now().Add(ahead), Clock: clock,
+				Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := clock.Now()
+			go func() { _ = s.Run(t.Context()) }()
+			time.Sleep(3500 * time.Millisecond)
+			want := []time.Duration{300 * time.Millisecond, 1300 * time.Millisecond, 2300 * time.Millisecond, 3300 * time.Millisecond}
+			if ahead < 0 { // one at once, and then the schedule that began before
+				want = []time.Duration{0, 700 * time.Millisecond, 1700 * time.Millisecond, 2700 * time.Millisecond}
+			}
+			if got := (rig{s, began}).offsets(0); !slices.Equal(got, want) {
+				t.Errorf("a schedule that begins in %v reads at %v, want %v", ahead, got, want)
+			}
+		})
+	}
+}
+
 func TestSlowReadsMissTicksAndNeverBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, slog.DiscardHandler, 2, sim.CallTime(1300*time.Millisecond))

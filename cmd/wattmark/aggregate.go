@@ -1,46 +1,104 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
 
 	"wattmark/agg"
 	"wattmark/window"
 )
 
-// aggregateCmd finishes what mark-end left pending: the measurement again from window files, joined with the
-// benchmark's result, into its aggregate.
+// aggregateCmd measures offline and patches a benchmark's aggregate: from window files, which finishes what mark-end
+// left pending; from the CSV that nvidia-smi, amd-smi or serve --csv wrote, which is what InferenceX's own script does;
+// or from all CSV files below a folder. Paths are not made absolute: they stand in the validation file as given.
 type aggregateCmd struct {
-	Window           []string `required:"" sep:"none" type:"path" placeholder:"FILE" help:"power_window_<run>.json; repeat to merge nodes."`
-	BenchResult      string   `required:"" type:"path" placeholder:"FILE" help:"The benchmark's result."`
-	AggResult        string   `required:"" type:"path" placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
-	ValidationResult string   `type:"path" placeholder:"FILE" help:"Where the validation goes. Default: beside the benchmark's result."`
-	ExpectedNumGPUs  *int     `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there. Default: what the marks said."`
+	Window   []string `required:"" xor:"source" sep:"none" placeholder:"FILE" help:"power_window_<run>.json; repeat to merge nodes."`
+	CSV      string   `required:"" xor:"source" name:"csv" env:"WATTMARK_AGGREGATE_CSV" placeholder:"FILE" help:"Recorded readings, as nvidia-smi, amd-smi or serve --csv write them."`
+	Backfill string   `required:"" xor:"source" placeholder:"DIR" help:"Do --csv for every agg_<R>.json below DIR that has <R>.json and a CSV beside it."`
+
+	BenchResult      string   `placeholder:"FILE" help:"The benchmark's result."`
+	AggResult        string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
+	ValidationResult string   `placeholder:"FILE" help:"Where the validation goes. Default: beside the benchmark's result."`
+	ExpectedNumGPUs  gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there. Default: what the marks said; with --csv it must be given."`
 	RequirePower     bool     `help:"Exit 1 if the power is not valid. REQUIRE_POWER=1 does the same."`
 	AllowSimulated   bool     `help:"Let results of simulated GPUs be valid."`
 	JSON             bool     `name:"json" help:"Print the result as JSON."`
+
+	MaxGap  time.Duration `default:"3s" help:"With --csv: how far apart readings may be."`
+	CSVZone string        `name:"csv-zone" default:"local" placeholder:"ZONE" help:"With --csv: the zone of times that name none: local, UTC, Europe/Berlin, +0200."`
+	Strict  bool          `default:"true" negatable:"" help:"With --csv: take odd files exactly as InferenceX's script does; docs/inferencex.md has the differences."`
+}
+
+// gpuCount is a number of GPUs that may be negative, even in an argument of its own, or not given.
+type gpuCount struct {
+	n     int
+	given bool
+}
+
+// Decode reads the flag.
+func (g *gpuCount) Decode(ctx *kong.DecodeContext) error {
+	text := ctx.Scan.Pop().String()
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", text)
+	}
+	*g = gpuCount{n, true}
+	return nil
+}
+
+// Validate checks what depends on where the readings come from.
+func (c aggregateCmd) Validate() error {
+	if c.Backfill != "" {
+		if c.BenchResult != "" || c.AggResult != "" || c.ValidationResult != "" {
+			return errors.New("--backfill finds the files itself: no --bench-result, --agg-result or --validation-result")
+		}
+	} else if (c.CSV != "" || len(c.Window) > 0) && (c.BenchResult == "" || c.AggResult == "") {
+		return errors.New("--bench-result and --agg-result must be given")
+	}
+	if c.CSV != "" && !c.ExpectedNumGPUs.given {
+		return errors.New("--csv needs --expected-num-gpus")
+	}
+	if c.MaxGap <= 0 {
+		return fmt.Errorf("--max-gap=%v: it must be positive", c.MaxGap)
+	}
+	_, err := parseZone(c.CSVZone)
+	return err
 }
 
 // Run measures, patches and says what it did.
-func (c aggregateCmd) Run(std streams) error {
+func (c aggregateCmd) Run(ctx context.Context, std streams) error {
+	switch {
+	case c.Backfill != "":
+		return c.backfill(ctx, std)
+	case c.CSV != "":
+		return c.fromCSV(std)
+	}
 	benchmark := readBenchmark(c.BenchResult)
 	result, err := c.measure(benchmark)
 	if err != nil {
 		return err
 	}
-	files := agg.Files{
-		Aggregate: c.AggResult, Validation: c.ValidationResult, MustExist: true,
-		Sources: agg.Sources{
-			Telemetry: strings.Join(c.Window, " "), Benchmark: c.BenchResult, ReportedDuration: benchmark.Duration,
-		},
-	}
+	return c.finish(std, result, agg.Sources{
+		Telemetry: strings.Join(c.Window, " "), Benchmark: c.BenchResult, ReportedDuration: benchmark.Duration,
+	})
+}
+
+// finish writes the files and says what became of them.
+func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sources) error {
+	files := agg.Files{Aggregate: c.AggResult, Validation: c.ValidationResult, MustExist: true, Sources: sources}
 	if files.Validation == "" {
 		files.Validation = agg.ValidationName(c.BenchResult, result.Run, "")
 	}
+	var err error
 	result.Aggregate, err = agg.WritePaths(result, files)
 	if err != nil {
 		_, _ = fmt.Fprintln(std.err, "wattmark: warning:", err)
@@ -67,7 +125,7 @@ func (c aggregateCmd) measure(benchmark agg.Benchmark) (window.Result, error) {
 			return window.Result{}, err
 		}
 		w := file.Window()
-		if c.ExpectedNumGPUs != nil {
+		if c.ExpectedNumGPUs.given {
 			w.Expected = nil // of the merged whole, below
 		}
 		limits := file.Limits
@@ -81,8 +139,8 @@ func (c aggregateCmd) measure(benchmark agg.Benchmark) (window.Result, error) {
 	if len(results) > 1 {
 		merged = window.Merge(results...)
 	}
-	if c.ExpectedNumGPUs != nil {
-		merged = merged.Expecting(*c.ExpectedNumGPUs)
+	if c.ExpectedNumGPUs.given {
+		merged = merged.Expecting(c.ExpectedNumGPUs.n)
 	}
 	return merged, nil
 }

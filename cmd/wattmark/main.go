@@ -41,7 +41,7 @@ type cli struct {
 	MarkStart markStartCmd `cmd:"" help:"Open a window at a daemon."`
 	MarkEnd   markEndCmd   `cmd:"" help:"End a window at a daemon and print its result."`
 	Measure   measureCmd   `cmd:"" help:"Measure a span of the past that nobody marked."`
-	Aggregate aggregateCmd `cmd:"" help:"Finish a benchmark's aggregate from window files."`
+	Aggregate aggregateCmd `cmd:"" help:"Power into a benchmark's aggregate, offline: from window files or a recorded CSV."`
 	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the GPUs, their sensors, and what is wrong with them."`
 	Ready     readyCmd     `cmd:"" help:"Wait until a daemon has a reading of every GPU."`
 	Demo      demoCmd      `cmd:"" help:"The whole story on simulated GPUs, in half a minute."`
