@@ -61,7 +61,7 @@ func checkAMDTruth(t *testing.T, script amdsmidouble.Script, r answerJSON) {
 	for i, gpu := range gpus {
 		truth := script.TrueJoules(i, from, to)
 		energy, bound := gpu.number(t, "energy_j"), gpu.number(t, "bound_j")
-		if math.Abs(energy-truth) > 2*bound+0.001*truth { // the file system's tree is 5 ms old at most
+		if math.Abs(energy-truth) > bound {
 			t.Errorf("GPU %d: %.2f J ± %.2f, truth %.2f J", i, energy, bound, truth)
 		}
 		if gpu["method"] != "counter" || gpu["vendor"] != "amd" {
