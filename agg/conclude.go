@@ -2,6 +2,7 @@ package agg
 
 import (
 	"iter"
+	"math"
 	"time"
 
 	"wattmark/sampler"
@@ -18,10 +19,18 @@ func Conclude(src window.Source, w window.Window, limits window.Limits, benchmar
 		w.Start, w.End = benchmark.Window()
 	}
 	result := window.Measure(src, w, limits)
+	if reported, ok := benchmark.Duration.Known(); ok && !benchmark.HasWindow && durationDiffers(reported, result.Duration()) {
+		result.Notes = append(result.Notes, window.DurationDiffers)
+	}
 	work := benchmark.Work
 	result.Work = &work
 	result.Reasons = append(append([]window.Reason{}, benchmark.Reasons...), result.Reasons...)
 	return result
+}
+
+// durationDiffers holds the window to the duration that the benchmark reports, as InferenceX does.
+func durationDiffers(reported float64, measured time.Duration) bool {
+	return math.Abs(reported-measured.Seconds()) > max(0.5, 0.01*measured.Seconds())
 }
 
 // Window returns the benchmark's start and end. It is for a benchmark that HasWindow.

@@ -110,3 +110,15 @@ func TestWindowFileRefusesColumnsOfDifferentLength(t *testing.T) {
 		t.Error("a column that is longer than the others was accepted")
 	}
 }
+
+// Marks that enclose more than the benchmark says it measured are a note where its result has no window of its own.
+func TestDurationDiffers(t *testing.T) {
+	_, src, w := recordedWindow(t, 10, 40)
+	for duration, want := range map[float64]bool{30: false, 30.4: false, 29.4: true, 12: true, 31: true} {
+		b := agg.Benchmark{Duration: sampler.Some(duration)}
+		r := agg.Conclude(src, w, window.Limits{AllowSimulated: true}, &b)
+		if got := slices.Contains(r.AllNotes(), window.DurationDiffers); got != want || !r.Valid() {
+			t.Errorf("30 s window, duration %v s: notes %v, reasons %v", duration, r.AllNotes(), r.AllReasons())
+		}
+	}
+}

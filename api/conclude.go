@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -94,9 +95,11 @@ func (s *Server) conclude(e *ended) error {
 	if benchmark != nil {
 		sources.ReportedDuration = benchmark.Duration
 	}
-	result.Aggregate = s.writeBenchmarkFiles(e.asked, result, sources)
+	result.Aggregate = s.writeBenchmarkFiles(e.asked, &result, sources)
 	e.waiting = result.Aggregate.Status == agg.StatusPending || result.Aggregate.Status == agg.StatusFailed
-	if s.config.Results != nil {
+	if s.config.Results == nil {
+		result.Notes = append(result.Notes, window.FileUnwritable)
+	} else {
 		if err := s.writeWindowFile(e.mark.Run, result, agg.Kept(src, s.kept(e, result))); err != nil {
 			s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
 			result.Notes = append(result.Notes, window.FileUnwritable)
@@ -183,7 +186,7 @@ func (s *Server) writeWindowFile(run string, result window.Result, series iter.S
 
 // writeBenchmarkFiles patches the aggregate and writes the validation file, where the request names the benchmark's
 // files. What went wrong is in the answer, and the window file can finish the job.
-func (s *Server) writeBenchmarkFiles(f fields, result window.Result, sources agg.Sources) window.Aggregate {
+func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources agg.Sources) window.Aggregate {
 	if f.AggResult == "" && f.ValidationResult == "" && f.BenchmarkResult == "" {
 		return window.Aggregate{Status: agg.StatusNone}
 	}
@@ -192,11 +195,16 @@ func (s *Server) writeBenchmarkFiles(f fields, result window.Result, sources agg
 		files.Validation = agg.ValidationName(f.BenchmarkResult, result.Run, s.config.Node)
 	}
 	files.Aggregate, files.Validation = s.inside(f.AggResult), s.inside(files.Validation)
-	aggregate, err := agg.Write(s.config.Results, result, files)
+	if folder := filepath.Dir(files.Validation); folder != "." {
+		// As the benchmark's own script does. If this fails, so does writing there, and that says why.
+		_ = s.config.Results.MkdirAll(folder, 0o755)
+	}
+	aggregate, err := agg.Write(s.config.Results, *result, files)
 	aggregate.Path = f.AggResult
 	if err != nil {
 		s.config.Logger.Warn("validation file not written", "window", result.Run, "err", err)
-		aggregate.Detail = strings.TrimPrefix(aggregate.Detail+"; "+err.Error(), "; ")
+		aggregate.Detail = strings.TrimPrefix(aggregate.Detail+"; validation file: "+err.Error(), "; ")
+		result.Notes = append(result.Notes, window.ValidationUnwritable)
 	}
 	return aggregate
 }

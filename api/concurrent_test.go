@@ -128,7 +128,7 @@ func TestReadOnlyFolder(t *testing.T) {
 		before := d.contents(d.dir)
 		r := d.marked("r", "benchmark_result=r.json&agg_result=agg_r.json").result()
 		d.wantTrue(r)
-		if r.Aggregate.Status != "failed" || !strings.Contains(r.Aggregate.Detail, "permission denied") || fmt.Sprint(r.AllNotes()) != "[window_file_unwritable]" {
+		if r.Aggregate.Status != "failed" || !strings.Contains(r.Aggregate.Detail, "permission denied") || fmt.Sprint(r.AllNotes()) != "[validation_file_unwritable window_file_unwritable]" {
 			t.Errorf("aggregate %+v, notes %v", r.Aggregate, r.AllNotes())
 		}
 		if d.contents(d.dir) != before {

@@ -14,8 +14,8 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// readiness is the answer of /readyz.
-type readiness struct {
+// Readiness is the answer of /readyz.
+type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Backend string   `json:"backend"`
 	GPUs    int      `json:"gpus"`
@@ -25,7 +25,7 @@ type readiness struct {
 // readyz is 200 when every selected GPU has a reading younger than three intervals.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	backend := s.config.Backend()
-	state := readiness{Backend: backend.Name, Reasons: []string{}}
+	state := Readiness{Backend: backend.Name, Reasons: []string{}}
 	now := s.config.Sampler.Now()
 	for _, status := range s.config.Sampler.Latest() {
 		state.GPUs++

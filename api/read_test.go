@@ -178,7 +178,7 @@ func TestReadyz(t *testing.T) {
 				time.Sleep(c.wait)
 				synctest.Wait()
 				defer time.Sleep(time.Minute)
-				var got readiness
+				var got Readiness
 				if c.want == "" {
 					d.get("/readyz").want(200).decode(&got)
 				} else {

@@ -98,7 +98,7 @@ func (s *Server) Handler() http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		open := slices.Contains([]string{"/metrics", "/healthz", "/readyz"}, r.URL.Path)
-		if !open && !s.hostAllowed(r.Host) {
+		if !open && !overSocket(r) && !s.hostAllowed(r.Host) {
 			s.fail(w, r, fmt.Errorf("%w %.100q: it is for localhost, IP addresses and --allowed-host", errHost, r.Host))
 			return
 		}
@@ -136,6 +136,12 @@ type discard struct {
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// overSocket reports that the request came over a unix socket, which no web page can reach under any name.
+func overSocket(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && addr.Network() == "unix"
+}
 
 // hostAllowed guards against DNS rebinding: a page of a foreign name that resolves to us carries that name as Host.
 func (s *Server) hostAllowed(host string) bool {

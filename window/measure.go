@@ -49,6 +49,9 @@ func Measure(src Source, w Window, lim Limits) Result {
 	case len(r.GPUs) == 0:
 		r.Reasons = add(r.Reasons, NoUsableSamples)
 	}
+	if bound, ok := r.Bound().Known(); ok && bound > 0.05*r.Energy().Or(0) {
+		r.Notes = add(r.Notes, WideBound)
+	}
 	if w.Expected != nil {
 		r = r.Expecting(*w.Expected)
 	}

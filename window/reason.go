@@ -66,6 +66,13 @@ const (
 	Throttled Note = "throttled"
 	// IntervalStretched: driver calls were slow, so readings are further apart than configured.
 	IntervalStretched Note = "interval_stretched"
+	// WideBound: the bound is more than 5 % of the energy; the window is too short for the sensors.
+	WideBound Note = "bound_over_5_percent"
+	// DurationDiffers: the benchmark's result has no start and end, so the marks are the window, and the duration it
+	// reports is not theirs: they enclose more than the measured phase, or less.
+	DurationDiffers Note = "benchmark_duration_differs"
+	// ValidationUnwritable: the validation file could not be written; agg_result.detail says why.
+	ValidationUnwritable Note = "validation_file_unwritable"
 	// FileUnwritable: the window's own file could not be written; the answer is the only copy of the result.
 	FileUnwritable Note = "window_file_unwritable"
 )

@@ -3,6 +3,7 @@ package window_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,5 +56,18 @@ func TestSlowCallsAreInTheBound(t *testing.T) {
 	}
 	if share := float64(within) / windows; share < 0.93 {
 		t.Errorf("the truth lies within the bound in %.1f %% of the windows, want 95 %%", 100*share)
+	}
+}
+
+// A window that is too short for the sensors says so.
+func TestWideBound(t *testing.T) {
+	gpu := sim.New(sim.Config{Load: sim.Constant(550)})
+	series := gpu.Series(-10*time.Second, 70*time.Second, time.Second)
+	for length, want := range map[float64]bool{0.2: true, 60: false} {
+		w := window.Window{Start: gpu.Moment(0.1), End: gpu.Moment(0.1 + length)}
+		r := window.Measure(window.Recorded{series}, w, window.Limits{AllowSimulated: true})
+		if got := slices.Contains(r.AllNotes(), window.WideBound); got != want {
+			t.Errorf("%v s: %v J ± %v, notes %v", length, r.Energy(), r.Bound(), r.AllNotes())
+		}
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/alecthomas/kong"
 
 	"wattmark/agg"
 	"wattmark/window"
@@ -36,23 +35,6 @@ type aggregateCmd struct {
 	MaxGap  time.Duration `default:"3s" help:"With --csv: how far apart readings may be."`
 	CSVZone string        `name:"csv-zone" default:"local" placeholder:"ZONE" help:"With --csv: the zone of times that name none: local, UTC, Europe/Berlin, +0200."`
 	Strict  bool          `default:"true" negatable:"" help:"With --csv: take odd files exactly as InferenceX's script does; docs/inferencex.md has the differences."`
-}
-
-// gpuCount is a number of GPUs that may be negative, even in an argument of its own, or not given.
-type gpuCount struct {
-	n     int
-	given bool
-}
-
-// Decode reads the flag.
-func (g *gpuCount) Decode(ctx *kong.DecodeContext) error {
-	text := ctx.Scan.Pop().String()
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a whole number", text)
-	}
-	*g = gpuCount{n, true}
-	return nil
 }
 
 // Validate checks what depends on where the readings come from.
@@ -102,6 +84,13 @@ func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sour
 	result.Aggregate, err = agg.WritePaths(result, files)
 	if err != nil {
 		_, _ = fmt.Fprintln(std.err, "wattmark: warning:", err)
+	}
+	if result.Aggregate.Status == agg.StatusFailed {
+		why := window.AggregateUnwritable
+		if _, err := os.Stat(c.AggResult); errors.Is(err, fs.ErrNotExist) {
+			why = window.AggregateMissing
+		}
+		result.Reasons = append(slices.Clone(result.Reasons), why)
 	}
 	if c.JSON {
 		if err := json.NewEncoder(std.out).Encode(result); err != nil {

@@ -193,9 +193,46 @@ func TestDemo(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{"true J", "valid=true", `"joules_per_output_token"`, "/v1/mark-end"} {
+	for _, want := range []string{"true J", "verdict: valid", `"joules_per_output_token"`, "/v1/mark-end"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+// What templates of containers do to the environment changes nothing.
+func TestEmptyAndForeignVariables(t *testing.T) {
+	t.Parallel()
+	env := []string{"WATTMARK_INTERVAL=", "WATTMARK_ALLOW_SIMULATED=", "WATTMARK_LISTEN=", "WATTMARK_VERSION=1.2.3"}
+	out, errs, code := wattmark(t, t.TempDir(), env, "gpus", "--backend", "none")
+	if code != 0 || !strings.Contains(out, "backend: none") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	d := serve(t, env, "--backend", "sim", "--sim", "1xH200").ready()
+	if !strings.Contains(d.log.String(), "address=127.0.0.1:") {
+		t.Errorf("it listens elsewhere:\n%s", d.log)
+	}
+	if _, errs, code := wattmark(t, t.TempDir(), nil, "serve", "--listen", ""); code != 2 {
+		t.Errorf("no address: exit code %d, want 2: %s", code, errs)
+	}
+}
+
+// A results folder that is not there yet is made; one that cannot be is a warning, and each result says so.
+func TestResultsFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "file", "")
+	for name, want := range map[string]string{"new/er": "", "file": "window_file_unwritable"} {
+		folder := filepath.Join(dir, name)
+		d := serve(t, nil, "--backend", "sim", "--sim", "1xH200", "--allow-simulated", "--results-dir", folder).ready()
+		d.must("/v1/mark-start", "run", "r1")
+		time.Sleep(400 * time.Millisecond)
+		_, body := d.post("/v1/mark-end", "run", "r1")
+		if got := strings.Contains(string(body), "window_file_unwritable"); got != (want != "") {
+			t.Errorf("%s: %s", name, body)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "power_window_r1.json")); (err == nil) != (want == "") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

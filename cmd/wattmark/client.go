@@ -60,7 +60,10 @@ func (c client) do(ctx context.Context, method, path string, body io.Reader) ([]
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("no answer from the daemon at %s: %w", c.addr, err)
+		if cause := (*url.Error)(nil); errors.As(err, &cause) {
+			err = cause.Err // it repeats the address
+		}
+		return nil, fmt.Errorf("no answer from the daemon at %s (is 'wattmark serve' running?): %w", c.addr, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
@@ -78,6 +81,10 @@ func refusal(addr string, status int, text []byte) error {
 	var problem api.Problem
 	if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
 		return fmt.Errorf("%s: %s (%d %s)", addr, problem.Detail, status, problem.Code)
+	}
+	var state api.Readiness
+	if json.Unmarshal(text, &state) == nil && len(state.Reasons) > 0 {
+		return fmt.Errorf("%s is not ready: %s", addr, strings.Join(state.Reasons, "; "))
 	}
 	return fmt.Errorf("%s: status %d: %s", addr, status, bytes.TrimSpace(text))
 }

@@ -57,7 +57,7 @@ func (d *demo) tell(ctx context.Context, c demoCmd) error {
 	}
 	defer stop()
 	d.say("1. A daemon watches %d simulated H200 at 1 Hz. Their load, an inference server's, lasts %v.\n", c.GPUs, c.Load)
-	d.show("wattmark serve --backend sim --listen %s", d.client.addr)
+	d.show("wattmark serve --backend sim --allow-simulated --listen %s", d.client.addr)
 	if err := d.client.ready(ctx); err != nil {
 		return err
 	}
@@ -157,8 +157,8 @@ func (d *demo) conclude(answer []byte, gpus []*sim.GPU, before string) error {
 		percent(r.Energy().Or(0), total),
 	})
 	table(d.std.out, rows...)
-	d.say("\n   %.3f s, %s W per GPU, %s J per output token, verdict: valid=%v %s\n", r.Duration().Seconds(),
-		number(r.AvgPower(), "%.1f"), number(r.PerOutputToken(), "%.6f"), r.Valid(), join(r.AllReasons()))
+	d.say("\n   %.3f s, %s W per GPU, %s J per output token, verdict: %s\n", r.Duration().Seconds(),
+		number(r.AvgPower(), "%.1f"), number(r.PerOutputToken(), "%.6f"), verdict(r))
 	after, err := os.ReadFile(filepath.Join(d.folder, "agg_demo.json"))
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,9 +56,6 @@ func runBlock(t *testing.T, root, block string) {
 	if err := os.Chmod(filepath.Join(bin, "vllm"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "results"), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "WATTMARK_BACKEND=sim", "WATTMARK_SIM=4xH200", "WATTMARK_ALLOW_SIMULATED=true")
 	port := freePort(t)
 	if strings.Contains(block, "9844") && !strings.Contains(block, "wattmark serve") {
@@ -68,7 +67,15 @@ func runBlock(t *testing.T, root, block string) {
 		}
 	}
 	block = strings.ReplaceAll(block, "9844", port)
-	block = strings.ReplaceAll(block, "9845", freePort(t))
+	if strings.Contains(block, "8000") { // where the page has its inference server
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		defer server.Close()
+		_, inference, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
+		block = strings.ReplaceAll(block, "8000", inference)
+	}
+	if strings.Contains(block, "wattmark serve") {
+		block += "\nkill $(jobs -p) || true\nwait\n"
+	}
 	env = append(env, "WATTMARK_LISTEN=127.0.0.1:"+port, "WATTMARK_ADDR=127.0.0.1:"+port)
 	if strings.Contains(block, "make ") {
 		dir = root

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -28,14 +29,24 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == amd.ChildArgument { // this program as the process that holds libamd_smi
 		os.Exit(amd.RunChild(os.Args[2:]))
 	}
+	unsetEmpty()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// unsetEmpty makes a variable that is set to nothing, as templates of containers do, the same as one that is not set.
+func unsetEmpty() {
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "WATTMARK_") && value == "" {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
 // cli is the command line. Each flag is also an environment variable, WATTMARK_ and its name; the flag wins.
 type cli struct {
-	Version kong.VersionFlag `help:"Print the version and exit."`
+	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 
 	Serve     serveCmd     `cmd:"" help:"The daemon: sample the GPUs, answer marks and scrapes."`
 	MarkStart markStartCmd `cmd:"" help:"Open a window at a daemon."`

@@ -13,7 +13,7 @@ type markStartCmd struct {
 	Name     string   `name:"run" placeholder:"NAME" help:"Name of the window. Default: generated."`
 	AtUnix   string   `placeholder:"SECONDS" help:"Start at this Unix time instead of now."`
 	GPUs     []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs or PCI bus ids. Default: all."`
-	Expected string   `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
+	Expected gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
 	Role     string   `placeholder:"ROLE" help:"prefill or decode, in a disaggregated deployment."`
 }
 
@@ -21,25 +21,25 @@ type markStartCmd struct {
 func (c markStartCmd) Run(ctx context.Context, std streams) error {
 	return c.each(ctx, std, "/v1/mark-start", form(
 		"run", c.Name, "at_unix", c.AtUnix, "gpus", strings.Join(c.GPUs, ","),
-		"expected_num_gpus", c.Expected, "role", c.Role))
+		"expected_num_gpus", c.Expected.String(), "role", c.Role))
 }
 
 // workFlags say what the benchmark did and where its files are; paths are as the daemon sees them.
 type workFlags struct {
-	BenchmarkResult   string `placeholder:"FILE" help:"The benchmark's result, in the daemon's results folder."`
-	Completed         string `placeholder:"N" help:"Successful requests, where there is no result file."`
-	TotalInputTokens  string `placeholder:"N" help:"Input tokens, where there is no result file."`
-	TotalOutputTokens string `placeholder:"N" help:"Output tokens, where there is no result file."`
-	AggResult         string `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
-	ValidationResult  string `placeholder:"FILE" help:"Where the validation goes. Default: beside the result."`
-	Expected          string `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
+	BenchmarkResult   string   `placeholder:"FILE" help:"The benchmark's result, in the daemon's results folder."`
+	Completed         string   `placeholder:"N" help:"Successful requests, where there is no result file."`
+	TotalInputTokens  string   `placeholder:"N" help:"Input tokens, where there is no result file."`
+	TotalOutputTokens string   `placeholder:"N" help:"Output tokens, where there is no result file."`
+	AggResult         string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
+	ValidationResult  string   `placeholder:"FILE" help:"Where the validation goes. Default: beside the result."`
+	Expected          gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
 }
 
 func (w workFlags) fields() []string {
 	return []string{
 		"benchmark_result", w.BenchmarkResult, "completed", w.Completed, "total_input_tokens", w.TotalInputTokens,
 		"total_output_tokens", w.TotalOutputTokens, "agg_result", w.AggResult, "validation_result", w.ValidationResult,
-		"expected_num_gpus", w.Expected,
+		"expected_num_gpus", w.Expected.String(),
 	}
 }
 

@@ -12,11 +12,7 @@ import (
 
 // printVerdict says in a few lines what a result is worth.
 func printVerdict(w io.Writer, r window.Result) {
-	verdict := "valid"
-	if !r.Valid() {
-		verdict = "not valid: " + join(r.AllReasons())
-	}
-	_, _ = fmt.Fprintf(w, "run %s: %s\n", r.Run, verdict)
+	_, _ = fmt.Fprintf(w, "run %s: %s\n", r.Run, verdict(r))
 	if notes := join(r.AllNotes()); notes != "" {
 		_, _ = fmt.Fprintf(w, "  notes: %s\n", notes)
 	}
@@ -28,8 +24,19 @@ func printVerdict(w io.Writer, r window.Result) {
 		_, _ = fmt.Fprintf(w, "  %.6f J ± %.6f per output token, %.6f J per token\n", j, r.BoundOf(r.PerOutputToken()).Or(0), r.PerTotalToken().Or(0))
 	}
 	if r.Aggregate.Status != "" && r.Aggregate.Status != "none" {
-		_, _ = fmt.Fprintf(w, "  aggregate %s: %s %s\n", r.Aggregate.Path, r.Aggregate.Status, r.Aggregate.Detail)
+		status := r.Aggregate.Status
+		if r.Aggregate.Detail != "" {
+			status += ": " + r.Aggregate.Detail
+		}
+		_, _ = fmt.Fprintf(w, "  aggregate %s: %s\n", r.Aggregate.Path, status)
 	}
+}
+
+func verdict(r window.Result) string {
+	if r.Valid() {
+		return "valid"
+	}
+	return "not valid: " + join(r.AllReasons())
 }
 
 func join[T ~string](list []T) string {

@@ -48,6 +48,8 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--retention %v is shorter than --interval %v", c.Retention, c.Interval)
 	case !regexp.MustCompile(`^[A-Za-z0-9._-]{0,36}$`).MatchString(c.Node):
 		return errors.New("--node is at most 36 of A-Z a-z 0-9 . _ -: it goes into file names")
+	case c.Listen == "":
+		return errors.New("--listen is an address or unix:/path")
 	case c.MaxGap <= 0:
 		return errors.New("--max-gap must be positive")
 	}
@@ -96,6 +98,9 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 			d.log.Debug("readings may begin some milliseconds late", "err", err)
 		}
 	}()
+	if err := os.MkdirAll(c.ResultsDir, 0o755); err != nil {
+		d.log.Warn("results folder not made", "err", err)
+	}
 	results, err := os.OpenRoot(c.ResultsDir)
 	if err != nil {
 		d.log.Warn("no results folder: callers cannot name files", "err", err)
