@@ -98,7 +98,7 @@ func (f backendFlags) openNVIDIA(host string, clock sampler.Clock, log *slog.Log
 	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log})
 	if err != nil {
 		name := cmp.Or(f.NVMLLibrary, "libnvidia-ml.so.1")
-		return backend{}, errors.New(strings.TrimSpace(fmt.Sprintf("%s: %v. %s", name, err, nvidia.Hint(err))))
+		return backend{}, errors.New(problem("NVIDIA", nvidia.Hint(err), fmt.Errorf("%s: %w", name, err)))
 	}
 	return backend{
 		Backend: api.Backend{Name: "nvidia", Problems: slices.Concat([]string{}, library.Problems())},
@@ -113,7 +113,7 @@ func (f backendFlags) openAMD(mode amd.Mode, host string, clock sampler.Clock, l
 		Mode: mode, Library: f.AMDSMILibrary, SysfsRoot: f.SysfsRoot, Clock: clock, Host: host, Logger: log,
 	})
 	if err != nil {
-		return backend{}, errors.New(strings.TrimSpace(fmt.Sprintf("%v. %s", err, amd.Hint(err))))
+		return backend{}, errors.New(problem("AMD", amd.Hint(err), err))
 	}
 	name := "amd"
 	if library.Describe().Library == "" {
@@ -127,6 +127,14 @@ func (f backendFlags) openAMD(mode amd.Mode, host string, clock sampler.Clock, l
 		more:    library.Problems,
 		close:   library.Close,
 	}, nil
+}
+
+// problem says what to do first, and then why.
+func problem(vendor, hint string, err error) string {
+	if hint == "" {
+		return fmt.Sprintf("%s: %v", vendor, err)
+	}
+	return fmt.Sprintf("%s: %s (%v)", vendor, hint, err)
 }
 
 func (f backendFlags) openSim(host string, clock sampler.Clock) (backend, error) {
