@@ -3,7 +3,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 # A missing NVML symbol must stay unbound until its first use: never link with -z now.
 GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build demo test check check-static lint clean
+.PHONY: build demo test check check-static lint bench endurance clean
 
 build: ## bin/wattmark
 	go build -trimpath -o bin/wattmark ./cmd/wattmark
@@ -20,6 +20,14 @@ check-static: lint
 	go vet ./...
 	CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
 	GOOS=darwin CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
+
+bench: ## accuracy on simulated sensors, and a short look at what the daemon costs: 4 minutes
+	go run ./bench/accuracy -windows 200
+	go run ./bench/cost -duration 30s -parts steady,hour
+
+endurance: ## what docs/cost.md and docs/accuracy.md show: an hour and a half, on a machine that does nothing else
+	go run ./bench/live -markdown
+	go run ./bench/cost -markdown
 
 lint:
 	$(GOLANGCI_LINT) run ./...
