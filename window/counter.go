@@ -41,7 +41,16 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 		if next, ok := tr.untilTick(i, period, usual); ok {
 			// Two estimates of the same joules, weighted by how well each is known. That the tick is not known to
 			// the millisecond shifts both the same way.
-			own := (square(tick) + square(power)) / (square(tick) + square(power) + square(next.tick) + square(next.power))
+			here, there := square(tick)+square(power), square(next.tick)+square(next.power)
+			own := here / (here + there)
+			// Where power stepped meanwhile, and the two differ by more than their errors, one of them counts the
+			// other side's power: see acrossStep.
+			if apart := next.joules - tr.counts[0].y - k.joules; stepped(s.power, next.watts, (s.power+next.watts)/2) && square(apart) > 4*(here+there) {
+				own = 0
+				if (next.watts > s.power) == (apart > 0) {
+					own = 1
+				}
+			}
 			k.joules += own * (next.joules - tr.counts[0].y - k.joules)
 			tick = (1-own)*tick + own*next.tick
 			power = math.Hypot((1-own)*power, own*next.power)
@@ -56,7 +65,7 @@ const nearReading = 0.025
 
 // backwards is an estimate of E at a reading from the counter's next tick, with its standard deviations for when the tick
 // was and for what the power was until then.
-type backwards struct{ joules, tick, power float64 }
+type backwards struct{ joules, tick, power, watts float64 }
 
 // untilTick goes back from the counter's next tick to reading i: E = C' − P'·(t' − t) with the power P' after i. Readings
 // close by must have seen the tick, and the instantaneous power refreshed on data from after i alone. Where a load ends
@@ -89,6 +98,7 @@ func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
 		joules: counts[tick].y - watts*span,
 		tick:   watts * between / math.Sqrt(12),
 		power:  span * sigma,
+		watts:  watts,
 	}, true
 }
 

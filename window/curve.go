@@ -142,7 +142,7 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 	return max(0, lo), hi
 }
 
-// spread returns the standard deviation of power among the samples of the five seconds up to i. Samples closer than
+// spread returns the standard deviation of power among the samples of the two seconds up to i. Samples closer than
 // the driver's refresh repeat each other and count once.
 func spread(samples []sample, i int) float64 {
 	const refresh, tie = 0.1, 1e-6 // s; readings are round numbers of milliseconds apart
@@ -157,7 +157,7 @@ func spread(samples []sample, i int) float64 {
 			break
 		}
 	}
-	if len(values) < 3 {
+	if len(values) < 2 {
 		return 0.1 * values[0] // too few to tell: a tenth
 	}
 	return deviation(values)

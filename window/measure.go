@@ -9,7 +9,7 @@ import (
 )
 
 // lookBack is how far back of a reading others say how steady power is.
-const lookBack = 5500 * time.Millisecond // between two multiples of any usual interval
+const lookBack = 1900 * time.Millisecond // between two multiples of any usual interval
 
 // Readings around the window that Measure looks at: before it, for the power that the first edge starts from, enough
 // that E at a moment is the same in every window with an edge there; after it, for the counter tick that dates the last
