@@ -1,31 +1,48 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
 // What keeps the daemon out of the way of the server that is being measured.
 const (
 	// lowerBy is what is added to the nice value: the server goes first where both want to run.
 	lowerBy = 5
-	// collectAt is how many percent the heap may grow between two garbage collections, where Go's default is 100. The
-	// rings of a day of eight GPUs are 50 MB that never turn into garbage and hold no pointers: with the default as
-	// much again would be spent on garbage, while a collection passes over them in no time.
-	collectAt = 20
+	// headroom is how much garbage may pile up. By Go's default it may be as much as there is in use, and a day of
+	// eight GPUs is 50 MB that hold no pointers and never turn into garbage: full, the daemon had 100 MB resident. A
+	// smaller percentage from the start makes a mark, which leaves some 2 MB of garbage, pay for several collections.
+	headroom = 6 << 20
 )
 
 // runLightly makes this process use one processor, little memory and low priority. What the environment sets stands.
-func runLightly(log *slog.Logger) {
+func runLightly(ctx context.Context, log *slog.Logger) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(collectAt)
+		go keepHeadroom(ctx)
 	}
 	if err := lowerPriority(lowerBy); err != nil {
 		log.Debug("priority not lowered", "err", err)
+	}
+}
+
+// keepHeadroom sets the garbage collector's percentage anew as the rings fill, until ctx ends.
+func keepHeadroom(ctx context.Context) {
+	inUse := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for {
+		metrics.Read(inUse)
+		debug.SetGCPercent(int(min(100, 100*headroom/max(1, inUse[0].Value.Uint64()))))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Minute):
+		}
 	}
 }

@@ -59,7 +59,7 @@ func (c *serveCmd) Validate() error {
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := newLogger(std, c.LogLevel, c.LogFormat)
-	runLightly(log)
+	runLightly(ctx, log)
 	clock := sampler.NewClock()
 	found, err := c.open(clock, log)
 	if err != nil {
