@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"wattmark/internal/atomicfile"
 	"wattmark/window"
@@ -63,16 +64,16 @@ func write(r window.Result, f Files, at place) (window.Aggregate, error) {
 
 // patchAggregate returns what became of the aggregate, and the reason if it failed.
 func patchAggregate(r window.Result, f Files, at place) (window.Aggregate, window.Reason) {
-	a := window.Aggregate{Path: f.Aggregate, Status: StatusPatched}
+	a := window.Aggregate{Path: f.Aggregate, Status: StatusPatched, Outcome: "ok"}
 	if f.Aggregate == "" {
-		a.Status = StatusNone
+		a.Status, a.Outcome = StatusNone, ""
 		return a, ""
 	}
 	err := patchFile(r, f.Aggregate, at)
 	if err == nil {
 		return a, ""
 	}
-	a.Detail = err.Error()
+	a.Detail, a.Outcome = err.Error(), outcome(err)
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case errors.Is(err, atomicfile.ErrNotDurable):
@@ -86,6 +87,23 @@ func patchAggregate(r window.Result, f Files, at place) (window.Aggregate, windo
 	default:
 		a.Status = StatusFailed
 		return a, window.AggregateUnwritable
+	}
+}
+
+// outcome sorts what went wrong with an aggregate, for counting.
+func outcome(err error) string {
+	is := func(targets ...error) bool {
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+	}
+	switch {
+	case is(fs.ErrNotExist):
+		return "missing"
+	case is(ErrForbidden, ErrOwnFile, atomicfile.ErrName, atomicfile.ErrNotRegular, atomicfile.ErrLink, atomicfile.ErrTooLarge):
+		return "unsafe"
+	case is(atomicfile.ErrChanged):
+		return "conflict"
+	default:
+		return "io"
 	}
 }
 

@@ -48,7 +48,7 @@ func TestWrite(t *testing.T) {
 	} {
 		dir, root := results(t, map[string]string{"agg_R.json": aggregate})
 		got, err := agg.Write(root, test.result, both())
-		if want := (window.Aggregate{Path: "agg_R.json", Status: agg.StatusPatched}); got != want || err != nil {
+		if want := (window.Aggregate{Path: "agg_R.json", Status: agg.StatusPatched, Outcome: "ok"}); got != want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
 		}
 		if text := holds(t, dir, "agg_R.json"); text != test.want {
@@ -107,7 +107,7 @@ func TestWriteWithoutAnAggregate(t *testing.T) {
 	}
 
 	got, err = agg.Write(root, measured(), both())
-	if got.Status != agg.StatusPending || got.Path != "agg_R.json" || got.Detail == "" || err != nil {
+	if got.Status != agg.StatusPending || got.Outcome != "missing" || got.Path != "agg_R.json" || got.Detail == "" || err != nil {
 		t.Errorf("not there yet: %v, %v", got, err)
 	}
 	if text := holds(t, dir, "power_validation_R.json"); !strings.Contains(text, `"power_valid": true`) {
@@ -141,7 +141,7 @@ func TestWriteLeavesABadAggregateAlone(t *testing.T) {
 		dir, root := results(t, map[string]string{"agg_R.json": text})
 		r := invalid()
 		got, err := agg.Write(root, r, both())
-		if got.Status != agg.StatusFailed || !strings.Contains(got.Detail, "agg_R.json") || err != nil {
+		if got.Status != agg.StatusFailed || got.Outcome != map[bool]string{true: "unsafe", false: "io"}[name == "large"] || !strings.Contains(got.Detail, "agg_R.json") || err != nil {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 		if holds(t, dir, "agg_R.json") != text {
@@ -233,7 +233,7 @@ func TestWritePaths(t *testing.T) {
 	dir, _ := results(t, map[string]string{"agg_R.json": aggregate})
 	t.Chdir(dir)
 	f := agg.Files{Aggregate: "agg_R.json", Validation: filepath.Join(dir, "new", "folder", "v.json")}
-	if got, err := agg.WritePaths(measured(), f); got != (window.Aggregate{Path: "agg_R.json", Status: agg.StatusPatched}) || err != nil {
+	if got, err := agg.WritePaths(measured(), f); got != (window.Aggregate{Path: "agg_R.json", Status: agg.StatusPatched, Outcome: "ok"}) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if got := holds(t, dir, "agg_R.json"); got != patched {
@@ -242,7 +242,7 @@ func TestWritePaths(t *testing.T) {
 	holds(t, dir, "new/folder/v.json")
 
 	must(t, os.Symlink("agg_R.json", "link.json"))
-	if got, _ := agg.WritePaths(measured(), agg.Files{Aggregate: "link.json"}); got.Status != agg.StatusFailed {
+	if got, _ := agg.WritePaths(measured(), agg.Files{Aggregate: "link.json"}); got.Status != agg.StatusFailed || got.Outcome != "unsafe" {
 		t.Errorf("a link: %v", got)
 	}
 	if got, _ := agg.WritePaths(measured(), agg.Files{Aggregate: "none/agg.json"}); got.Status != agg.StatusPending {

@@ -111,9 +111,16 @@ func (s *Server) conclude(e *ended) error {
 	}
 	e.answer, e.valid = append(text, '\n'), result.Valid()
 	s.ended.put(e)
+	s.tell(e.mark.ID, result, e.again)
 	s.config.Logger.Info("window ended", "window", e.mark.Run, "power_valid", e.valid, "reasons", result.AllReasons(),
 		"joules", result.Energy().Or(0), "aggregate", result.Aggregate.Status)
 	return nil
+}
+
+func (s *Server) tell(id string, r window.Result, again bool) {
+	if s.config.Ended != nil {
+		s.config.Ended(id, r, again)
+	}
 }
 
 // source returns the readings of the window's GPUs: from memory, up to the moment at which the window was first measured,
@@ -290,5 +297,6 @@ func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {
 	if err := s.writeWindowFile(mark.Run, result, agg.Kept(src, span)); err != nil {
 		s.config.Logger.Warn("window file not written", "window", mark.Run, "err", err)
 	}
+	s.tell(mark.ID, result, false)
 	s.config.Logger.Warn("window interrupted", "window", mark.Run)
 }

@@ -39,6 +39,8 @@ type Config struct {
 	AllowedHosts []string
 	Version      string
 	Logger       *slog.Logger
+	// Ended is told of each window that ended, and each time that one is concluded again; nil: nobody is.
+	Ended func(id string, r window.Result, again bool)
 }
 
 // Server answers HTTP requests. Make it with New.

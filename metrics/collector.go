@@ -21,7 +21,7 @@ type collector struct {
 type descs struct {
 	info, power, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
-	stretch, period                                        *prometheus.Desc
+	stretch, period, throttle, gaps                        *prometheus.Desc
 	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
 	duration, lateness                                     *prometheus.Desc
 
@@ -43,10 +43,13 @@ func newCollector(o Options) *collector {
 		utilization: desc("gpu_utilization_ratio", "Share of time in which the engine was busy, at the last reading.", "gpu", "uuid", "engine"),
 		last:        desc("gpu_last_sample_timestamp_seconds", "Unix time of the last good reading.", "gpu", "uuid"),
 
-		stretch: desc("gpu_interval_stretch_ratio", "Time between two readings over that configured: more than 1 while driver calls are slow.", "gpu", "uuid"),
-		period:  desc("gpu_counter_period_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
+		stretch:  desc("gpu_interval_stretch_ratio", "Time between two readings over that configured: more than 1 while driver calls are slow.", "gpu", "uuid"),
+		throttle: desc("gpu_throttle_seconds_total", "Time for which the GPU ran below its clocks, by reason; several may hold at once.", "gpu", "uuid", "reason"),
+		gaps:     desc("sample_gaps_total", "Times that two good readings of a GPU were further apart than --max-gap.", "gpu"),
 
-		samples:  desc("samples_total", "Readings asked of the driver, by outcome.", "gpu", "outcome"),
+		period: desc("gpu_counter_period_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
+
+		samples:  desc("samples_total", "Readings asked of the driver, by outcome: ok, error, timeout (the driver gave up), invalid (it answered with neither power nor energy).", "gpu", "outcome"),
 		missed:   desc("missed_ticks_total", "Readings of the schedule left out because the driver call before was still running.", "gpu"),
 		callMax:  desc("driver_call_max_seconds", "Longest driver call since wattmark started.", "gpu"),
 		interval: desc("sample_interval_seconds", "Time between two readings of a GPU."),
@@ -55,7 +58,7 @@ func newCollector(o Options) *collector {
 		duration: desc("sample_duration_seconds", "Driver calls of good readings."),
 		lateness: desc("sample_lateness_seconds", "How long after their time readings of the schedule began."),
 
-		backendUp:   desc("backend_up", "Whether the driver library answers.", "backend"),
+		backendUp:   desc("backend_up", "Whether the driver library answers: some GPU has a reading younger than three intervals.", "backend"),
 		windowsOpen: desc("windows_open", "Windows marked as started and not yet ended."),
 		buildInfo:   desc("build_info", "Versions of wattmark and of Go.", "version", "goversion"),
 	}}
@@ -66,7 +69,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
 		d.info, d.power, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
-		d.stretch, d.period, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
+		d.stretch, d.period, d.throttle, d.gaps, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
 		to <- desc
@@ -81,19 +84,19 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	if c.OpenWindows != nil {
 		out.gauge(c.d.windowsOpen, float64(c.OpenWindows()))
 	}
-	if c.Backend != nil {
-		name, up := c.Backend()
-		out.gauge(c.d.backendUp, float(up), name)
-	}
 	now := c.Now()
-	size, used := 0, 0
+	size, used, fresh := 0, 0, false
 	var calls, late sampler.Histogram
 	for _, status := range c.Latest() {
 		size += status.Size
 		used += status.Used
 		addTo(&calls, status.Calls)
 		addTo(&late, status.Late)
-		c.collectGPU(out, status, now)
+		fresh = c.collectGPU(out, status, now) || fresh
+	}
+	if c.Backend != nil {
+		name, up := c.Backend()
+		out.gauge(c.d.backendUp, float(up && fresh), name)
 	}
 	out.gauge(c.d.ringSize, float64(size))
 	out.gauge(c.d.ringUsed, float64(used))
@@ -108,7 +111,8 @@ func addTo(sum *sampler.Histogram, h sampler.Histogram) {
 	sum.Sum += h.Sum
 }
 
-func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Moment) {
+// collectGPU writes the metrics of one GPU and reports whether its last reading is fresh.
+func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Moment) (fresh bool) {
 	info := status.Info
 	gpu, uuid := strconv.Itoa(info.Index), info.UUID
 	out.gauge(c.d.info, 1, gpu, uuid, info.Vendor, info.Model, info.BusID, info.Driver, info.PowerSource)
@@ -121,8 +125,20 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	out.total(c.d.energy, status.CounterJoules, gpu, uuid, "counter")
 	out.total(c.d.energy, status.PowerJoules, gpu, uuid, method)
 
-	out.counter(c.d.samples, float64(status.Reads-status.Failed), gpu, "ok")
-	out.counter(c.d.samples, float64(status.Failed), gpu, "error")
+	out.counter(c.d.samples, float64(status.Reads-status.Failed-status.Empty), gpu, "ok")
+	out.counter(c.d.samples, float64(status.Failed-status.Timeout), gpu, "error")
+	out.counter(c.d.samples, float64(status.Timeout), gpu, "timeout")
+	out.counter(c.d.samples, float64(status.Empty), gpu, "invalid")
+	out.counter(c.d.gaps, float64(status.Gaps), gpu)
+	if status.ThrottleKnown {
+		for i, reason := range throttleReasons() {
+			// The two that happen are there from the start, so that increase sees the first time; the others, three
+			// series a GPU, once they have.
+			if i < 2 || status.Throttled[i] > 0 {
+				out.counter(c.d.throttle, status.Throttled[i].Seconds(), gpu, uuid, reason)
+			}
+		}
+	}
 	out.counter(c.d.missed, float64(status.Missed), gpu)
 	out.gauge(c.d.callMax, status.MaxCall.Seconds(), gpu)
 	out.gauge(c.d.stretch, float64(status.Stretch), gpu, uuid)
@@ -132,11 +148,11 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 
 	reading := status.Latest
 	if reading.At == (sampler.Moment{}) {
-		return
+		return false
 	}
 	out.gauge(c.d.last, reading.At.Unix(), gpu, uuid)
 	if now.Sub(reading.At) > max(3*c.Interval, minFresh) {
-		return
+		return false
 	}
 	const hertz = 1e6 // per MHz
 	out.known(c.d.power, reading.PowerWatts, 1, gpu, uuid)
@@ -144,6 +160,12 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	out.known(c.d.clock, decimal(reading.ClockMHz), hertz, gpu, uuid, "sm")
 	out.known(c.d.clock, decimal(reading.MemoryClockMHz), hertz, gpu, uuid, "memory")
 	out.known(c.d.utilization, decimal(reading.Utilization), 1, gpu, uuid, "gpu")
+	return true
+}
+
+// throttleReasons are the labels of sampler.Throttle's bits, in their order.
+func throttleReasons() [sampler.ThrottleReasons]string {
+	return [...]string{"power_cap", "thermal", "hardware", "power_brake", "other"}
 }
 
 // decimal is the number that g stands for: 0.97, where a float32 holds 0.97000002861.

@@ -37,6 +37,7 @@ func h200(index int) sampler.Status {
 		},
 		Reads: 3601, Failed: 1, Missed: 4, MaxCall: 12 * time.Millisecond, Used: 3600, Size: 90497,
 		CounterJoules: sampler.Some(2_250_000.125), PowerJoules: sampler.Some(2_249_000.5), Stretch: 1,
+		Throttled: [sampler.ThrottleReasons]time.Duration{90 * time.Second, 1500 * time.Millisecond}, ThrottleKnown: true,
 		Calls:       sampler.Histogram{Counts: [12]uint64{3000, 500, 99, 0, 0, 1}, Sum: 2500 * time.Millisecond},
 		Late:        sampler.Histogram{Counts: [12]uint64{3599, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, Sum: 1750 * time.Millisecond},
 		Calibration: sampler.Calibration{Done: true, Period: 100 * time.Millisecond, Steady: true},
@@ -49,6 +50,8 @@ func fixed() []sampler.Status {
 	a100.Info.Model, a100.Info.PowerSource, a100.Info.PowerPeriod = "NVIDIA A100-SXM4-80GB", "instant", 0
 	a100.CounterJoules, a100.Calibration = sampler.Value{}, sampler.Calibration{}
 	a100.Latest.PowerWatts = sampler.Some(0) // a reading like any other
+	a100.ThrottleKnown = false               // its driver does not say
+	a100.Failed, a100.Timeout, a100.Empty, a100.Gaps = 20, 5, 3, 2
 
 	silent := h200(2) // was read once, an hour ago
 	silent.Latest.At = noon().Add(-time.Hour)

@@ -33,6 +33,8 @@ type Options struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
+	windows  *windows
+	requests *prometheus.CounterVec
 }
 
 // New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself, in a registry of
@@ -41,9 +43,12 @@ func New(o Options) *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		newCollector(o),
-		collectors.NewGoCollector(),
+		// Of the runtime what an operator looks at; its 20 series of memory statistics cost more than they tell.
+		collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled()),
 		newProcessCollector(),
 	)
+	m := &Metrics{registry: registry, windows: newWindows(), requests: newRequests()}
+	registry.MustRegister(m.windows, m.requests)
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            errorLog(o.Logger),
 		ErrorHandling:       promhttp.ContinueOnError, // one bad series must not hide the others
@@ -54,7 +59,8 @@ func New(o Options) *Metrics {
 		EnableOpenMetrics:   true,
 		DisableCompression:  true, // it takes as much CPU as all the rest, and 800 kB, for 20 kB
 	})
-	return &Metrics{registry, promhttp.InstrumentMetricHandler(registry, handler)}
+	m.handler = promhttp.InstrumentMetricHandler(registry, handler)
+	return m
 }
 
 // Registry is where other packages register metrics of their own.

@@ -3,6 +3,7 @@ package sampler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -22,6 +23,7 @@ type feed struct {
 	log     *slog.Logger
 	wake    chan struct{} // capacity 1: somebody waits for a reading
 	quicken chan struct{} // capacity 1: quickWait has changed
+	maxGap  time.Duration
 
 	mu     sync.Mutex
 	info   Info
@@ -48,6 +50,9 @@ type Status struct {
 	Busy    time.Time // when the driver call now running began; zero: none
 	Reads   uint64    // good and failed
 	Failed  uint64
+	Timeout uint64        // of the failed ones, those that the driver gave up on
+	Empty   uint64        // of the good ones, those without power and energy
+	Gaps    uint64        // times that two good readings were more than Config.MaxGap apart
 	Missed  uint64        // ticks of the schedule that passed while a read was still running
 	MaxCall time.Duration // longest driver call
 	Stretch int           // the interval is so many times the configured one, for driver calls are slow; 1: it is not
@@ -60,6 +65,9 @@ type Status struct {
 	// measured from the readings.
 	CounterJoules Value
 	PowerJoules   Value
+	// Throttled is for how long the GPU ran below its clocks, by reason; ThrottleKnown: its driver says so.
+	Throttled     [ThrottleReasons]time.Duration
+	ThrottleKnown bool
 
 	Calibration Calibration
 }
@@ -76,6 +84,7 @@ func newFeed(device Device, config Config) *feed {
 		log:     config.Logger.With("gpu", info.Index, "uuid", info.UUID),
 		wake:    make(chan struct{}, 1),
 		quicken: make(chan struct{}, 1),
+		maxGap:  config.MaxGap,
 		ticks:   ring{capacity: capacity},
 		extra:   ring{capacity: extra},
 		status:  Status{Info: info, Size: capacity + extra, Stretch: 1},
@@ -166,6 +175,9 @@ func (f *feed) read(into *ring) (Reading, error) {
 	f.status.Err = err
 	if err != nil {
 		f.status.Failed++
+		if timeout := interface{ Timeout() bool }(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			f.status.Timeout++
+		}
 	} else {
 		reading.Stretched = f.status.Stretch > 1
 		f.record(into, reading)
@@ -190,7 +202,11 @@ func (f *feed) read(into *ring) (Reading, error) {
 func (f *feed) record(into *ring, reading Reading) {
 	f.status.MaxCall = max(f.status.MaxCall, reading.Call)
 	f.status.Calls.add(reading.Call)
+	if !reading.Power().OK() && !reading.EnergyJoules.OK() {
+		f.status.Empty++
+	}
 	f.addTotals(reading)
+	f.addTimes(reading)
 	f.status.Latest = reading
 	if into != nil {
 		into.push(reading)
@@ -210,6 +226,25 @@ func (f *feed) addTotals(reading Reading) {
 			joules = max(0, watts*reading.At.Sub(last).Seconds())
 		}
 		f.status.PowerJoules = Some(f.status.PowerJoules.Or(0) + joules)
+	}
+}
+
+// addTimes counts a gap since the reading before, or the time since then as throttled. The caller holds the mutex.
+func (f *feed) addTimes(reading Reading) {
+	f.status.ThrottleKnown = f.status.ThrottleKnown || reading.ThrottleKnown
+	last := f.status.Latest.At
+	if last == (Moment{}) {
+		return
+	}
+	since := reading.At.Sub(last)
+	if since > f.maxGap { // what the GPU did meanwhile is not known
+		f.status.Gaps++
+		return
+	}
+	for i := range f.status.Throttled {
+		if reading.Throttle&(1<<i) != 0 {
+			f.status.Throttled[i] += max(0, since)
+		}
 	}
 }
 

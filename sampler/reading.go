@@ -42,6 +42,9 @@ const (
 	ThrottleOther                           // sync boost, board limit, reliability
 )
 
+// ThrottleReasons is how many reasons there are.
+const ThrottleReasons = 5
+
 // Series is what one GPU's sensors said in a span of time, oldest first.
 type Series struct {
 	Info     Info

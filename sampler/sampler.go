@@ -16,9 +16,13 @@ type Config struct {
 	Retention time.Duration // how long readings stay in memory; at least Interval
 	Start     time.Time     // when the schedule begins; zero: when Run does
 	Calibrate bool          // find out at start what the energy counters are like
+	MaxGap    time.Duration // good readings further apart count as a gap in Status; 0: 3 s
 	Clock     Clock         // the one with which the devices stamp their readings
 	Logger    *slog.Logger
 }
+
+// defaultMaxGap is InferenceX's limit.
+const defaultMaxGap = 3 * time.Second
 
 // Sampler reads a set of GPUs. All methods are safe for concurrent use and answer from memory, but for Poll.
 type Sampler struct {
@@ -33,6 +37,9 @@ func New(devices []Device, config Config) (*Sampler, error) {
 	if config.Interval < 10*time.Millisecond || config.Retention < config.Interval {
 		return nil, fmt.Errorf("sample every %v for %v: the interval must be at least 10ms and at most the retention",
 			config.Interval, config.Retention)
+	}
+	if config.MaxGap == 0 {
+		config.MaxGap = defaultMaxGap
 	}
 	s := &Sampler{config: config}
 	for _, device := range devices {

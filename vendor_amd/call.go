@@ -82,7 +82,7 @@ func (s *session) ask(kind kind, bdf uint64) ([]byte, error) {
 	case a := <-c.answer:
 		return a.payload, a.err
 	case <-timer.C:
-		return nil, fmt.Errorf("libamd_smi did not answer within %v", s.limits.call)
+		return nil, timeoutError(fmt.Sprintf("libamd_smi did not answer within %v", s.limits.call))
 	}
 }
 

@@ -16,7 +16,15 @@ import (
 const maxTable = 64 << 10
 
 // errBusy means that an earlier read has not returned yet. No second one is begun.
-var errBusy = errors.New("an earlier read has not returned")
+var errBusy error = timeoutError("an earlier read has not returned")
+
+// timeoutError is what went wrong where a read takes too long.
+type timeoutError string
+
+func (e timeoutError) Error() string { return string(e) }
+
+// Timeout tells the sampler, which counts these.
+func (e timeoutError) Timeout() bool { return true }
 
 // card is one GPU in sysfs. Reading its files may block in the driver, during a reset of the GPU for one: then read
 // returns at its limit, and later reads fail at once until the driver has answered.

@@ -22,6 +22,7 @@ const (
 	GPULost          Code = 15
 	ResetRequired    Code = 16
 	VersionMismatch  Code = 18 // the library and the kernel's driver
+	timedOut         Code = 10
 	Deprecated       Code = 26
 	Unknown          Code = 999
 	notAnswered      Code = -1 // the driver wrote nothing into a field
@@ -46,6 +47,9 @@ func (c Code) Error() string {
 	return "NVML code " + strconv.Itoa(int(c))
 }
 
+// Timeout reports that the driver gave up waiting.
+func (c Code) Timeout() bool { return c == timedOut }
+
 func (c Code) words() string {
 	switch c {
 	case Uninitialized:
@@ -60,7 +64,7 @@ func (c Code) words() string {
 		return "not found"
 	case DriverNotLoaded:
 		return "driver not loaded"
-	case 10:
+	case timedOut:
 		return "timeout"
 	case 11:
 		return "the kernel has trouble with the GPU's interrupts"

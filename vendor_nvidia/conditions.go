@@ -22,6 +22,7 @@ type conditions struct {
 
 	celsius, smMHz, memoryMHz, ratio sampler.Gauge
 	throttle                         sampler.Throttle
+	throttleKnown                    bool
 }
 
 func newConditions(has symbols) conditions {
@@ -74,7 +75,7 @@ func (c *conditions) refresh(handle nvml.Device) {
 		rates, ret := handle.GetUtilizationRates()
 		return float64(rates.Gpu) / 100, ret
 	})
-	c.throttle = c.throttleReasons(handle)
+	c.throttle, c.throttleKnown = c.throttleReasons(handle)
 }
 
 // gauge asks for one number, unless the GPU is known not to have it.
@@ -90,9 +91,9 @@ func (s *support) gauge(ask func() (float64, nvml.Return)) sampler.Gauge {
 	return sampler.SomeGauge(x)
 }
 
-func (c *conditions) throttleReasons(handle nvml.Device) sampler.Throttle {
+func (c *conditions) throttleReasons(handle nvml.Device) (set sampler.Throttle, known bool) {
 	var bits uint64
-	var ret nvml.Return
+	ret := nvml.ERROR_NOT_SUPPORTED
 	switch {
 	case c.events != refused:
 		bits, ret = handle.GetCurrentClocksEventReasons()
@@ -102,9 +103,9 @@ func (c *conditions) throttleReasons(handle nvml.Device) sampler.Throttle {
 		c.throttles.note(Code(ret))
 	}
 	if ret != nvml.SUCCESS {
-		return 0
+		return 0, false
 	}
-	return throttle(bits)
+	return throttle(bits), true
 }
 
 // throttle translates nvmlClocksEventReasons. Idle, application clocks and display clocks are no reasons to worry.
@@ -128,5 +129,5 @@ func throttle(bits uint64) (set sampler.Throttle) {
 
 func (c *conditions) fill(r *sampler.Reading) {
 	r.TemperatureC, r.ClockMHz, r.MemoryClockMHz = c.celsius, c.smMHz, c.memoryMHz
-	r.Utilization, r.Throttle = c.ratio, c.throttle
+	r.Utilization, r.Throttle, r.ThrottleKnown = c.ratio, c.throttle, c.throttleKnown
 }

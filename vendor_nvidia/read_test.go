@@ -27,7 +27,7 @@ func TestReadTellsEverything(t *testing.T) {
 	if want := (sampler.Reading{
 		PowerWatts: sampler.Some(500), InstantWatts: sampler.Some(500),
 		TemperatureC: sampler.SomeGauge(61), ClockMHz: sampler.SomeGauge(1755), MemoryClockMHz: sampler.SomeGauge(3201),
-		Utilization: sampler.SomeGauge(0.97), Throttle: sampler.ThrottlePowerCap,
+		Utilization: sampler.SomeGauge(0.97), Throttle: sampler.ThrottlePowerCap, ThrottleKnown: true,
 	}); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -196,7 +196,7 @@ func (g *GPU) setContext(reading *sampler.Reading, t time.Duration) {
 		reading.Utilization = sampler.SomeGauge(1)
 	}
 	reading.MemoryClockMHz = sampler.SomeGauge(m.memory)
-	if now >= m.limit {
+	if reading.ThrottleKnown = true; now >= m.limit {
 		reading.Throttle = sampler.ThrottlePowerCap
 	}
 }

@@ -105,6 +105,8 @@ type Aggregate struct {
 	Path   string `json:"path"`
 	Status string `json:"status"` // "patched", "pending", "none", "failed"
 	Detail string `json:"detail"`
+	// Outcome is how writing it went, for counting: "ok", "missing", "unsafe", "conflict", "io"; "": not tried.
+	Outcome string `json:"-"`
 }
 
 // Versions is who measured.

@@ -88,7 +88,7 @@ type daemon struct {
 func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	start := time.Now()
 	samples, err := sampler.New(d.devices, sampler.Config{
-		Interval: c.Interval, Retention: c.Retention, Start: start, Calibrate: true, Clock: d.clock, Logger: d.log,
+		Interval: c.Interval, Retention: c.Retention, Start: start, Calibrate: true, Clock: d.clock, MaxGap: c.MaxGap, Logger: d.log,
 	})
 	if err != nil {
 		return err
@@ -111,17 +111,20 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	if err != nil {
 		return err
 	}
+	var scraped *metrics.Metrics
 	server := api.New(api.Config{
 		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
 		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
+		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
-	server.Mount("GET /metrics", metrics.New(metrics.Options{
+	scraped = metrics.New(metrics.Options{
 		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
 		Backend: func() (string, bool) { return d.Name, len(d.devices) > 0 }, Logger: d.log,
-	}))
+	})
+	server.Mount("GET /metrics", scraped)
 	web := &http.Server{
-		Handler: server.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: scraped.Count(server.Handler()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
