@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -85,8 +86,16 @@ func (s *Server) conclude(e *ended) error {
 		benchmark = &b
 		e.unread = b.Err != nil
 	}
+	release, err := s.holdFor(context.Background(), e.span, markPatience) // the client may be gone: it is measured all the same
+	if err != nil {
+		return err
+	}
+	defer release()
 	src := s.source(e, benchmark)
-	result := agg.Conclude(src, e.span, s.config.Limits, benchmark)
+	var result window.Result
+	if err := s.inTurn(func() { result = agg.Conclude(src, e.span, s.config.Limits, benchmark) }); err != nil {
+		return err
+	}
 	result.Backend = s.config.Backend().Name
 	result.Cost.CPUSeconds, result.Cost.RSSBytes, result.Cost.MissedTicks = e.cost.CPUSeconds, e.cost.RSSBytes, e.cost.MissedTicks
 	result.Versions = s.versions()

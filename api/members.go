@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -43,6 +44,8 @@ func readMembers(r *http.Request) ([]member, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return nil, errTooLarge
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("%w: its body took more than %v", errSlow, requestTime)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: read body: %w", errSyntax, err)
 	}

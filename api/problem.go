@@ -28,6 +28,8 @@ var (
 	errPath       = errors.New("unusable path")
 	errNoWork     = errors.New("agg_result needs benchmark data")
 	errTooLarge   = errors.New("body over 64 kB")
+	errSlow       = errors.New("request not complete in time")
+	errBusy       = errors.New("too much at once")
 	errHost       = errors.New("foreign Host")
 	errOrigin     = errors.New("cross-origin request")
 	errToken      = errors.New("token needed")
@@ -53,6 +55,7 @@ func problemOf(err error) (status int, code, title string) {
 		{errNoSuchPage, http.StatusNotFound, "not_found"},
 		{errExpired, http.StatusNotFound, "window_expired"},
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
+		{errSlow, http.StatusRequestTimeout, "request_timeout"},
 		{window.ErrOpen, http.StatusConflict, "window_open"},
 		{window.ErrAmbiguous, http.StatusConflict, "ambiguous_run"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
@@ -60,6 +63,7 @@ func problemOf(err error) (status int, code, title string) {
 		{errPath, http.StatusUnprocessableEntity, "forbidden_path"},
 		{errNoWork, http.StatusUnprocessableEntity, "benchmark_data_required"},
 		{window.ErrTooManyOpen, http.StatusTooManyRequests, "too_many_windows"},
+		{errBusy, http.StatusTooManyRequests, "busy"},
 		{errNoGPU, http.StatusServiceUnavailable, "no_gpu"},
 	} {
 		if errors.Is(err, known.err) {
@@ -70,9 +74,24 @@ func problemOf(err error) (status int, code, title string) {
 }
 
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, code, title := problemOf(err)
+	status, _, _ := problemOf(err)
 	if status == http.StatusInternalServerError && r.Context().Err() == nil { // else the client is gone
 		s.config.Logger.Error("request failed", "path", r.URL.Path, "err", err)
+	}
+	refuse(w, err)
+}
+
+// refuse answers with the problem that an error is.
+func refuse(w http.ResponseWriter, err error) {
+	status, code, title := problemOf(err)
+	switch status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="wattmark"`)
+	case http.StatusRequestTimeout:
+		w.Header().Set("Connection", "close") // the rest of the body may still come
+	}
+	if errors.Is(err, errBusy) {
+		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)

@@ -1,10 +1,7 @@
 package api
 
 import (
-	"bufio"
 	_ "embed"
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -34,7 +31,17 @@ func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result := window.Measure(window.Only(s.config.Sampler, ids...), span, s.config.Limits)
+	release, err := s.holdFor(r.Context(), span, readPatience)
+	if err != nil {
+		return err
+	}
+	defer release()
+	var result window.Result
+	if err := s.inTurn(func() {
+		result = window.Measure(window.Only(s.config.Sampler, ids...), span, s.config.Limits)
+	}); err != nil {
+		return err
+	}
 	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
 	result.Cost.RSSBytes = residentBytes()
 	result.Aggregate.Status = agg.StatusNone
@@ -97,11 +104,13 @@ func (s *Server) onDisk(run string) (window.Result, bool) {
 	if s.config.Results == nil || !validRun(run) {
 		return result, false
 	}
-	text, _, err := atomicfile.Read(s.config.Results, s.windowFile(run), agg.MaxWindowFile)
-	if err != nil || json.Unmarshal(text, &result) != nil {
+	file, _, err := atomicfile.Open(s.config.Results, s.windowFile(run))
+	if err != nil {
 		return result, false
 	}
-	return result, true
+	defer func() { _ = file.Close() }() // only read from
+	result, err = agg.DecodeResult(file)
+	return result, err == nil
 }
 
 // gpuState is a GPU with its last reading and the health of its feed.
@@ -177,7 +186,6 @@ func (s *Server) readings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ids := idsOf(gpus)
 	to := s.config.Sampler.Now()
 	if f.EndUnix != nil {
 		to = f.EndUnix.Moment
@@ -189,58 +197,14 @@ func (s *Server) readings(w http.ResponseWriter, r *http.Request) error {
 	if to.Sub(from) <= 0 {
 		return fmt.Errorf("%w: the end is not after the start", errSpan)
 	}
-	src := window.Only(s.config.Sampler, ids...)
 	if f.Format == "csv" {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-		writeReadingsCSV(w, src, from, to)
+		s.writeReadingsCSV(r.Context(), w, gpus, from, to)
 		return nil
 	}
 	w.Header().Set("Content-Type", "application/json")
-	writeReadingsJSON(w, src, from, to)
+	s.writeReadingsJSON(r.Context(), w, gpus, from, to)
 	return nil
-}
-
-func writeReadingsJSON(w http.ResponseWriter, src window.Source, from, to sampler.Moment) {
-	out := bufio.NewWriter(w)
-	defer func() { _ = out.Flush() }()
-	_, _ = out.WriteString(`{"gpus":[`)
-	first := true
-	for series := range src.Series(from, to) {
-		if !first {
-			_ = out.WriteByte(',')
-		}
-		first = false
-		ref, _ := json.Marshal(refs([]sampler.Info{series.Info})[0])
-		_, _ = fmt.Fprintf(out, `{"gpu":%s,"readings":[`, ref)
-		for i, r := range series.Readings {
-			if i > 0 {
-				_ = out.WriteByte(',')
-			}
-			text, _ := json.Marshal(readingOf(r))
-			_, _ = out.Write(text)
-		}
-		_, _ = out.WriteString("]}")
-	}
-	_, _ = out.WriteString("]}\n")
-}
-
-func writeReadingsCSV(w http.ResponseWriter, src window.Source, from, to sampler.Moment) {
-	out := csv.NewWriter(w)
-	defer out.Flush()
-	_ = out.Write([]string{
-		"unix", "index", "uuid", "bus_id", "power_w", "instant_power_w", "energy_counter_j", "temperature_c", "clock_mhz",
-		"memory_clock_mhz", "utilization_ratio", "call_s",
-	})
-	for series := range src.Series(from, to) {
-		for _, r := range series.Readings {
-			_ = out.Write([]string{
-				strconv.FormatFloat(r.At.Unix(), 'f', 6, 64), strconv.Itoa(series.Info.Index), series.Info.UUID,
-				series.Info.BusID, cell(r.PowerWatts), cell(r.InstantWatts), cell(r.EnergyJoules),
-				cell(r.TemperatureC.Value()), cell(r.ClockMHz.Value()), cell(r.MemoryClockMHz.Value()),
-				cell(r.Utilization.Value()), strconv.FormatFloat(r.Call.Seconds(), 'f', 6, 64),
-			})
-		}
-	}
 }
 
 // cell is a value in CSV; empty if it is missing.

@@ -38,6 +38,7 @@ type Config struct {
 	Node         string   // goes into our files' names; may be empty
 	AllowedHosts []string
 	Version      string
+	WriteToken   func() (string, error) // what POST must carry; nil: nothing
 	Logger       *slog.Logger
 	// Ended is told of each window that ended, and each time that one is concluded again; nil: nobody is.
 	Ended func(id string, r window.Result, again bool)
@@ -49,6 +50,7 @@ type Server struct {
 	marks  window.Marks
 	ended  archive
 	begun  begun
+	load   load
 	hosts  []string
 	mux    *http.ServeMux
 }
@@ -59,7 +61,7 @@ func New(config Config) *Server {
 	if own, err := os.Hostname(); err == nil {
 		hosts = append(hosts, own)
 	}
-	s := &Server{config: config, hosts: hosts, mux: http.NewServeMux()}
+	s := &Server{config: config, hosts: hosts, load: newLoad(), mux: http.NewServeMux()}
 	for pattern, handle := range s.routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := handle(w, r); err != nil {
@@ -99,6 +101,7 @@ func (s *Server) OpenWindows() int { return len(s.marks.All()) }
 func (s *Server) Handler() http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		open := slices.Contains([]string{"/metrics", "/healthz", "/readyz"}, r.URL.Path)
 		if !open && !overSocket(r) && !s.hostAllowed(r.Host) {
 			s.fail(w, r, fmt.Errorf("%w %.100q: it is for localhost, IP addresses and --allowed-host", errHost, r.Host))
@@ -110,6 +113,10 @@ func (s *Server) Handler() http.Handler {
 		}
 		if _, pattern := s.mux.Handler(r); pattern == "" {
 			s.noRoute(w, r)
+			return
+		}
+		if err := s.authorize(r); err != nil {
+			s.fail(w, r, err)
 			return
 		}
 		s.mux.ServeHTTP(w, r)

@@ -18,9 +18,10 @@ import (
 
 // addrFlags name the daemons that a client command talks to.
 type addrFlags struct {
-	Addr       []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes."`
-	Timeout    time.Duration `default:"10s" help:"How long to wait for an answer."`
-	BestEffort bool          `help:"Never fail: say what went wrong and exit 0."`
+	Addr    []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes."`
+	Timeout time.Duration `default:"10s" help:"How long to wait for an answer."`
+	credentialFlags
+	BestEffort bool `help:"Never fail: say what went wrong and exit 0."`
 }
 
 // client talks to one daemon.
@@ -28,17 +29,32 @@ type client struct {
 	addr string
 	base string
 	http *http.Client
+
+	credentials credentialFlags
 }
 
-func newClient(addr string, timeout time.Duration) client {
-	c := client{addr: addr, base: addr, http: &http.Client{Timeout: timeout}}
+// client returns a client for one of the daemons, with the credentials of the flags.
+func (a addrFlags) client(addr string) (client, error) {
+	config, err := a.tls()
+	c := newClient(addr, a.Timeout, a.credentialFlags)
+	c.http.Transport.(*http.Transport).TLSClientConfig = config
+	return c, err
+}
+
+func newClient(addr string, timeout time.Duration, credentials credentialFlags) client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	c := client{
+		addr: redacted(addr), base: addr, credentials: credentials,
+		http: &http.Client{Timeout: timeout, Transport: transport},
+	}
 	if path, unix := strings.CutPrefix(addr, "unix:"); unix {
-		c.base = "http://localhost"
-		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c.base = credentials.scheme() + "localhost"
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
-		}}
+		}
 	} else if !strings.Contains(addr, "://") {
-		c.base = "http://" + addr
+		c.base = credentials.scheme() + addr
 	}
 	c.base = strings.TrimSuffix(c.base, "/")
 	return c
@@ -57,6 +73,9 @@ func (c client) do(ctx context.Context, method, path string, body io.Reader) ([]
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if err := c.credentials.authorize(request); err != nil {
+		return nil, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -100,7 +119,12 @@ func (a addrFlags) each(ctx context.Context, std streams, path string, form url.
 	for i, addr := range a.Addr {
 		replies[i] = make(chan reply, 1)
 		go func() {
-			text, err := newClient(addr, a.Timeout).post(ctx, path, form)
+			c, err := a.client(addr)
+			if err != nil {
+				replies[i] <- reply{nil, err}
+				return
+			}
+			text, err := c.post(ctx, path, form)
 			replies[i] <- reply{text, err}
 		}()
 	}

@@ -110,11 +110,11 @@ func simulated(c demoCmd, clock sampler.Clock, begin time.Time) []*sim.GPU {
 
 // start runs a daemon on a port of its own.
 func (d *demo) start(ctx context.Context, gpus []*sim.GPU, clock sampler.Clock) (stop func(), err error) {
-	listener, err := listen("127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	d.client = newClient(listener.Addr().(*net.TCPAddr).String(), 5*time.Second)
+	d.client = newClient(listener.Addr().(*net.TCPAddr).String(), 5*time.Second, credentialFlags{})
 	found := backend{Backend: api.Backend{Name: "sim", Problems: []string{}}, close: func() {}}
 	for _, gpu := range gpus {
 		found.devices = append(found.devices, gpu)

@@ -85,7 +85,11 @@ func (c readyCmd) Run(ctx context.Context, std streams) error {
 	limit, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	for _, addr := range c.Addr {
-		if err := newClient(addr, c.Timeout).ready(limit); err != nil {
+		daemon, err := c.client(addr)
+		if err == nil {
+			err = daemon.ready(limit)
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +25,7 @@ import (
 // serveCmd is the daemon.
 type serveCmd struct {
 	backendFlags
+	accessFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -58,6 +58,9 @@ func (c *serveCmd) Validate() error {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
+	if err := c.check(); err != nil {
+		return exitFor(std, usageError{err})
+	}
 	log := newLogger(std, c.LogLevel, c.LogFormat)
 	runLightly(ctx, log)
 	clock := sampler.NewClock()
@@ -66,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return exitFor(std, err)
 	}
 	defer found.close()
-	listener, err := listen(c.Listen)
+	listener, err := c.listen(c.Listen)
 	if err != nil {
 		return err
 	}
@@ -116,34 +119,32 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
 		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
-		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
+		WriteToken: c.writeToken(),
+		Ended:      func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	scraped = metrics.New(metrics.Options{
 		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
 		Backend: func() (string, bool) { return d.Name, len(d.devices) > 0 }, Logger: d.log,
 	})
-	server.Mount("GET /metrics", scraped)
-	web := &http.Server{
-		Handler: scraped.Count(server.Handler()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
-	}
+	server.Mount("GET /metrics", server.InTurn(scraped))
+	web := api.Web(scraped.Count(server.Handler()), d.log)
 	d.log.Info("listening", "address", d.listener.Addr().String(), "backend", d.Name, "gpus", len(d.devices))
+	c.warn(d.listener, d.log)
 	for _, problem := range d.now().Problems {
 		d.log.Warn("backend", "problem", problem)
 	}
-	return c.until(ctx, samples, server, web, d.listener)
+	return c.until(ctx, samples, server, web, d)
 }
 
 // until runs sampler and web server until ctx ends, then makes the last reading, writes the open windows as
 // interrupted, and stops. It takes at most 2 seconds, whatever hangs.
-func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, l net.Listener) error {
+func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, d daemon) error {
 	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSampling()
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return samples.Run(sampling) })
 	group.Go(func() error {
-		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := c.serveWeb(web, d.listener, d.log); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -160,36 +161,6 @@ func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *
 		return nil
 	})
 	return group.Wait()
-}
-
-// listen opens host:port or unix:/path. A socket file that nobody listens on any more is replaced.
-func listen(address string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(address, "unix:")
-	if !unix {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return nil, fmt.Errorf("%w; choose another with --listen", err)
-		}
-		return l, nil
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		if conn, err := net.Dial("unix", path); err == nil {
-			_ = conn.Close()
-			return nil, fmt.Errorf("listen on %s: another process does", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", path, err)
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		_ = l.Close()
-		return nil, err
-	}
-	return l, nil
 }
 
 func (c *serveCmd) writePort(l net.Listener) error {

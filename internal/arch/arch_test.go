@@ -42,6 +42,7 @@ func rules() []rule {
 		},
 		{
 			folder: "api", module: []string{"sampler", "window", "agg", "recording", "internal/atomicfile"},
+			others: []string{"golang.org/x/sync"},
 			why: "HTTP on top of the measurement; it knows no vendor and no metrics",
 		},
 		{
@@ -55,7 +56,7 @@ func rules() []rule {
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
 				"probe", "internal/atomicfile",
 			},
-			others: []string{"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync"},
+			others: []string{"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2"},
 			std:    []string{"os/exec"},
 			why:    "wires everything; it alone starts other programs (wattmark run), and readings never come from one",
 		},
@@ -189,6 +190,7 @@ func TestVerdict(t *testing.T) {
 		{"cmd/wattmark", "wattmark/internal/nvmldouble", false},
 		{"cmd/wattmark", "os/exec", true},
 		{"cmd/wattmark", "gopkg.in/yaml.v3", false},
+		{"cmd/wattmark", "go.yaml.in/yaml/v2", true},
 		{"internal/sysfsdouble", "wattmark/internal/amdsmidouble", true},
 		{"internal/amdsmidouble", "wattmark/sampler", false},
 		{"bench/accuracy", "wattmark/bench/overhead", true},

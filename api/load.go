@@ -1,0 +1,108 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"wattmark/window"
+)
+
+// What the daemon takes on at once; more waits, and then is told to come again. It keeps the memory bounded and, as
+// the daemon runs on one processor, the readings on time whatever is asked.
+const (
+	// atWork are requests that compute at the same time: the scheduler gives each 10 ms before a reading gets its turn.
+	atWork = 2
+	// inHand are readings of one GPU, at 200 bytes while they are being measured: those of a day at 1 Hz, once.
+	inHand = 100_000
+	// least is what the shortest window counts for: its answer, its files, its request.
+	least = 500
+)
+
+// How long a request waits for others before it is told to come again. A mark cannot be repeated at the same moment, so
+// it is patient.
+const (
+	markPatience = 10 * time.Second
+	readPatience = 2 * time.Second
+)
+
+// load bounds what is done at once.
+type load struct {
+	work     *semaphore.Weighted
+	readings *semaphore.Weighted
+}
+
+func newLoad() load {
+	return load{work: semaphore.NewWeighted(atWork), readings: semaphore.NewWeighted(inHand)}
+}
+
+// turn waits for one's turn to compute, and returns what ends it. Nobody who has it waits for a client or a disk.
+func (l load) turn(ctx context.Context) (end func(), err error) { return acquire(ctx, l.work, 1) }
+
+// inTurn computes what cannot be asked for again, in its turn.
+func (s *Server) inTurn(compute func()) error {
+	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
+	defer cancel()
+	end, err := s.load.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	compute()
+	return nil
+}
+
+// hold waits until so many more readings of a GPU may be in hand, and returns what gives them back.
+func (l load) hold(ctx context.Context, readings int64) (release func(), err error) {
+	return acquire(ctx, l.readings, max(least, min(readings, inHand)))
+}
+
+func acquire(ctx context.Context, from *semaphore.Weighted, n int64) (release func(), err error) {
+	if err := from.Acquire(ctx, n); err != nil {
+		return nil, fmt.Errorf("%w: it is at work on others; come again in a second", errBusy)
+	}
+	return func() { from.Release(n) }, nil
+}
+
+// holdFor is hold for the readings of a window.
+func (s *Server) holdFor(ctx context.Context, span window.Window, patience time.Duration) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return s.load.hold(ctx, int64(span.End.Sub(span.Start)/s.config.Sampler.Interval()))
+}
+
+// InTurn is a handler that computes its whole answer in its turn, and sends it afterwards: a client that does not read
+// holds up nobody.
+func (s *Server) InTurn(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readPatience)
+		defer cancel()
+		end, err := s.load.turn(ctx)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		page := buffered{ResponseWriter: w, status: http.StatusOK}
+		func() {
+			defer end()
+			handler.ServeHTTP(&page, r)
+		}()
+		w.WriteHeader(page.status)
+		_, _ = page.body.WriteTo(w) // the client may be gone
+	})
+}
+
+// buffered keeps an answer until it is whole.
+type buffered struct {
+	http.ResponseWriter
+
+	status int
+	body   bytes.Buffer
+}
+
+func (b *buffered) WriteHeader(status int)            { b.status = status }
+func (b *buffered) Write(p []byte) (n int, err error) { return b.body.Write(p) }
