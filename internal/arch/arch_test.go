@@ -43,7 +43,7 @@ func rules() []rule {
 		{
 			folder: "api", module: []string{"sampler", "window", "agg", "recording", "internal/atomicfile"},
 			others: []string{"golang.org/x/sync"},
-			why: "HTTP on top of the measurement; it knows no vendor and no metrics",
+			why:    "HTTP on top of the measurement; it knows no vendor and no metrics",
 		},
 		{
 			folder: "metrics", module: []string{"sampler", "window"},
