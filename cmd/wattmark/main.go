@@ -30,7 +30,11 @@ func main() {
 		os.Exit(amd.RunChild(os.Args[2:]))
 	}
 	unsetEmpty()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ends := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGINT) { // as it is for a script's background jobs, and for what they run
+		ends = append(ends, syscall.SIGINT)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -52,6 +56,7 @@ type cli struct {
 	MarkStart markStartCmd `cmd:"" help:"Open a window at a daemon."`
 	MarkEnd   markEndCmd   `cmd:"" help:"End a window at a daemon and print its result."`
 	Measure   measureCmd   `cmd:"" help:"Measure a span of the past that nobody marked."`
+	Run       runCmd       `cmd:"" help:"Run a command and measure it, as time does."`
 	Aggregate aggregateCmd `cmd:"" help:"Power into a benchmark's aggregate, offline: from window files or a recorded CSV."`
 	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the GPUs, their sensors, and what is wrong with them."`
 	Ready     readyCmd     `cmd:"" help:"Wait until a daemon has a reading of every GPU."`

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"wattmark/agg"
+	"wattmark/api"
+	"wattmark/internal/atomicfile"
+	"wattmark/sampler"
+	amd "wattmark/vendor_amd"
+	"wattmark/window"
+)
+
+// How long things may take that the command waits for.
+const (
+	answerWait = time.Second      // of a daemon, to say that it is there
+	openWait   = 10 * time.Second // of a driver library, to be opened
+	markWait   = 10 * time.Second // of a mark; the daemon's own limit is 2.5 s
+)
+
+// meter measures one window with a daemon: somebody's, or its own. Without a GPU it measures nothing and says why.
+type meter struct {
+	cmd    *runCmd
+	std    streams
+	client *client // nil: there is nothing to measure with
+	own    *ownDaemon
+	run    string // the open window; "": none
+	start  sampler.Moment
+	clock  sampler.Clock
+}
+
+// meter finds a daemon that has GPUs, or starts one.
+func (c *runCmd) meter(ctx context.Context, std streams) *meter {
+	m := &meter{cmd: c, std: std, clock: sampler.NewClock()}
+	if c.Addr != "none" {
+		found := newClient(c.Addr, markWait)
+		if state, ok := found.answers(ctx); ok && state.GPUs > 0 {
+			m.client = &found
+			return m
+		}
+	}
+	own, err := startOwn(ctx, c, std, m.clock)
+	if err != nil {
+		m.say("nothing is measured: %v", err)
+		return m
+	}
+	m.own, m.client = own, &own.client
+	return m
+}
+
+func (m *meter) say(format string, args ...any) {
+	fmt.Fprintf(m.std.err, "wattmark: "+format+"\n", args...)
+}
+
+// answers asks whether a daemon is there.
+func (c client) answers(ctx context.Context) (state api.Readiness, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	text, _ := c.do(ctx, "GET", "/readyz", nil) // 503 says something, too
+	return state, json.Unmarshal(text, &state) == nil && state.Backend != ""
+}
+
+// begin opens the window.
+func (m *meter) begin() {
+	m.start = m.clock.Now()
+	if m.client == nil {
+		return
+	}
+	gpus, err := m.gpus()
+	var text []byte
+	if err == nil {
+		text, err = m.client.post(context.Background(), "/v1/mark-start", form(
+			"run", m.cmd.Name, "gpus", strings.Join(gpus, ","), "expected_num_gpus", m.cmd.Expected.String()))
+	}
+	var opened struct {
+		Run      string   `json:"run"`
+		Warnings []string `json:"warnings"`
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &opened)
+	}
+	if err != nil {
+		m.say("nothing is measured: %v", err)
+		m.client = nil
+		return
+	}
+	for _, warning := range opened.Warnings {
+		m.say("%s", warning)
+	}
+	m.run = opened.Run
+}
+
+// gpus are those to name to the daemon: a daemon of our own has no others.
+func (m *meter) gpus() ([]string, error) {
+	gpus := m.cmd.GPUs
+	if m.own != nil {
+		return nil, nil
+	}
+	if len(gpus) != 1 || gpus[0] != "visible" {
+		return gpus, nil
+	}
+	shown, err := cudaVisible(os.LookupEnv)
+	if err == nil && shown == nil {
+		return amd.VisibleDevices(os.LookupEnv, m.cmd.SysfsRoot)
+	}
+	return shown, err
+}
+
+// end closes the window and returns its result; without GPUs that has the reason. It is false where nothing is known.
+func (m *meter) end(benchmark agg.Benchmark, known bool) (window.Result, bool) {
+	if m.client == nil {
+		w := window.Window{Run: m.cmd.Name, Start: m.start, End: m.clock.Now()}
+		result := window.Measure(window.Recorded(nil), w, window.Limits{MaxGap: m.cmd.MaxGap})
+		result.Backend, result.Versions.Wattmark = "none", version()
+		result.Aggregate.Status = agg.StatusNone
+		return result, true
+	}
+	values := form("run", m.run)
+	if known {
+		values.Set("benchmark", inline(benchmark))
+	}
+	var result window.Result
+	text, err := m.client.post(context.Background(), "/v1/mark-end", values)
+	if err == nil {
+		err = json.Unmarshal(text, &result)
+	}
+	if err != nil {
+		m.say("not measured: %v", err)
+		return result, false
+	}
+	return result, true
+}
+
+// inline is what is known of a benchmark, as the object that it was read from: the daemon may not reach its file, which
+// may be large.
+func inline(b agg.Benchmark) string {
+	object := map[string]any{}
+	for key, value := range map[string]sampler.Value{
+		"benchmark_start_time_unix": b.Start, "benchmark_end_time_unix": b.End, "duration": b.Duration,
+	} {
+		if x, ok := value.Known(); ok {
+			object[key] = x
+		}
+	}
+	for key, value := range map[string]*int64{
+		"completed": b.Work.Completed, "total_input_tokens": b.Work.InputTokens, "total_output_tokens": b.Work.OutputTokens,
+	} {
+		if value != nil {
+			object[key] = *value
+		}
+	}
+	text, _ := json.Marshal(object) // finite numbers under fixed names
+	return string(text)
+}
+
+// readings writes those of the result's window to a file.
+func (m *meter) readings(path string, result window.Result) error {
+	if m.client == nil {
+		return errors.New("there are no readings")
+	}
+	var gpus []string
+	for _, gpu := range result.GPUs {
+		gpus = append(gpus, gpu.ID())
+	}
+	query := url.Values{"format": {"csv"}, "gpus": {strings.Join(gpus, ",")}}
+	query.Set("start", fmt.Sprintf("%.6f", result.Start.Unix()))
+	query.Set("end", fmt.Sprintf("%.6f", result.End.Unix()))
+	text, err := m.client.do(context.Background(), "GET", "/v1/readings?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(path, text)
+}
+
+func (m *meter) stop() {
+	if m.own != nil {
+		m.own.stop()
+	}
+}
+
+// ownDaemon is a daemon of this process, on a socket that nobody else can reach.
+type ownDaemon struct {
+	client client
+	stop   func()
+}
+
+// startOwn opens the GPUs and starts a daemon; the error says why there is nothing to measure.
+func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) (*ownDaemon, error) {
+	log := newLogger(std, "error", "text")
+	type opened struct {
+		backend
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() { // a driver that hangs must not keep the command from running
+		found, err := c.open(clock, log)
+		done <- opened{found, err}
+	}()
+	var found opened
+	select {
+	case found = <-done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(openWait):
+		return nil, fmt.Errorf("the driver library did not open within %v", openWait)
+	}
+	switch {
+	case found.err != nil:
+		return nil, found.err
+	case len(found.devices) == 0:
+		found.close()
+		return nil, errors.New("there is no GPU ('wattmark gpus' says why)")
+	}
+	folder, err := os.MkdirTemp("", "wattmark-run-")
+	if err != nil {
+		return nil, err
+	}
+	socket := "unix:" + filepath.Join(folder, "sock")
+	listener, err := listen(socket)
+	if err != nil {
+		_ = os.RemoveAll(folder)
+		return nil, err
+	}
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ^C ends the command, and then the window is measured
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		serve := serveCmd{
+			Interval: c.Interval, Retention: 24 * time.Hour, ResultsDir: folder, MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated,
+		}
+		if err := serve.serve(serving, daemon{found.backend, clock, listener, log}); err != nil {
+			fmt.Fprintln(std.err, "wattmark:", err)
+		}
+	}()
+	return &ownDaemon{newClient(socket, markWait), func() {
+		cancel()
+		<-ended
+		found.close()
+		_ = os.RemoveAll(folder)
+	}}, nil
+}
