@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"strconv"
 	"time"
 
 	"wattmark/sampler"
@@ -46,8 +45,8 @@ func (f WindowFile) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// EncodeWindow writes a window's file: the result's members, then limits and series. It holds the text of one
-// quantity of one GPU at a time: a day of eight GPUs is 60 MB.
+// EncodeWindow writes a window's file: the result's members, then limits and series. It holds some 64 kB of text at a
+// time: a day of eight GPUs is 60 MB.
 func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, all iter.Seq[sampler.Series]) error {
 	text, err := json.Marshal(result)
 	if err != nil {
@@ -57,23 +56,21 @@ func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, all i
 	if err != nil {
 		return err
 	}
-	out := append(bytes.TrimSuffix(text, []byte("}")), `,"limits":`...)
-	out = append(append(out, rules...), `,"series":[`...)
+	out := encoder{w: w, text: make([]byte, 0, flushAt+1024)}
+	out.add(string(bytes.TrimSuffix(text, []byte("}"))), `,"limits":`, string(rules), `,"series":[`)
 	between := ""
 	for series := range all {
 		info, err := json.Marshal(series.Info)
 		if err != nil {
 			return err
 		}
-		out = append(append(append(append(out, between...), `{"info":`...), info...), `,"readings":`...)
-		if out, err = writeColumns(w, out, series.Readings); err != nil {
-			return err
-		}
-		out = append(out, '}')
+		out.add(between, `{"info":`, string(info), `,"readings":`)
+		out.columns(series.Readings)
+		out.add("}")
 		between = ","
 	}
-	_, err = w.Write(append(out, "]}"...))
-	return err
+	out.add("]}")
+	return out.flush()
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -104,107 +101,4 @@ func (f *WindowFile) UnmarshalJSON(text []byte) error {
 		f.Series = append(f.Series, sampler.Series{Info: s.Info, Readings: readings})
 	}
 	return nil
-}
-
-// columns are readings by quantity: half the size of a list of objects.
-type columns struct {
-	UnixNano     []int64         `json:"unix_ns"`
-	MonoNano     []int64         `json:"monotonic_ns"`
-	CallNano     []int64         `json:"call_ns"`
-	Power        []sampler.Value `json:"power_w"`
-	Instant      []sampler.Value `json:"instant_power_w"`
-	Energy       []sampler.Value `json:"energy_counter_j"`
-	Temperature  []sampler.Value `json:"temperature_c"`
-	Clock        []sampler.Value `json:"clock_mhz"`
-	MemoryClock  []sampler.Value `json:"memory_clock_mhz"`
-	Utilization  []sampler.Value `json:"utilization_ratio"`
-	ThrottleBits []*uint32       `json:"throttle_bits"` // null: not known
-	Stretched    []bool          `json:"stretched"`
-}
-
-// writeColumns writes out and then the readings, column by column, and returns what is still to be written.
-func writeColumns(w io.Writer, out []byte, readings []sampler.Reading) ([]byte, error) {
-	integer := func(of func(sampler.Reading) int64) func([]byte, sampler.Reading) []byte {
-		return func(out []byte, r sampler.Reading) []byte { return strconv.AppendInt(out, of(r), 10) }
-	}
-	value := func(of func(sampler.Reading) sampler.Value) func([]byte, sampler.Reading) []byte {
-		return func(out []byte, r sampler.Reading) []byte {
-			x, ok := of(r).Known()
-			if !ok {
-				return append(out, "null"...)
-			}
-			return strconv.AppendFloat(out, x, 'g', -1, 64)
-		}
-	}
-	for i, column := range []struct {
-		name   string
-		append func([]byte, sampler.Reading) []byte
-	}{
-		{"unix_ns", integer(func(r sampler.Reading) int64 { return r.At.UnixNano })},
-		{"monotonic_ns", integer(func(r sampler.Reading) int64 { return r.At.MonoNano })},
-		{"call_ns", integer(func(r sampler.Reading) int64 { return int64(r.Call) })},
-		{"power_w", value(func(r sampler.Reading) sampler.Value { return r.PowerWatts })},
-		{"instant_power_w", value(func(r sampler.Reading) sampler.Value { return r.InstantWatts })},
-		{"energy_counter_j", value(func(r sampler.Reading) sampler.Value { return r.EnergyJoules })},
-		{"temperature_c", value(func(r sampler.Reading) sampler.Value { return r.TemperatureC.Value() })},
-		{"clock_mhz", value(func(r sampler.Reading) sampler.Value { return r.ClockMHz.Value() })},
-		{"memory_clock_mhz", value(func(r sampler.Reading) sampler.Value { return r.MemoryClockMHz.Value() })},
-		{"utilization_ratio", value(func(r sampler.Reading) sampler.Value { return r.Utilization.Value() })},
-		{"throttle_bits", appendThrottle},
-		{"stretched", func(out []byte, r sampler.Reading) []byte { return strconv.AppendBool(out, r.Stretched) }},
-	} {
-		out = append(out, "{,"[min(i, 1)])
-		out = append(strconv.AppendQuote(out, column.name), ":["...)
-		for k, r := range readings {
-			if k > 0 {
-				out = append(out, ',')
-			}
-			out = column.append(out, r)
-		}
-		if _, err := w.Write(append(out, ']')); err != nil {
-			return nil, err
-		}
-		out = out[:0]
-	}
-	return append(out, '}'), nil
-}
-
-func appendThrottle(out []byte, r sampler.Reading) []byte {
-	if !r.ThrottleKnown {
-		return append(out, "null"...)
-	}
-	return strconv.AppendUint(out, uint64(r.Throttle), 10)
-}
-
-func (c columns) rows() ([]sampler.Reading, error) {
-	n := len(c.UnixNano)
-	if len(c.MonoNano) != n || len(c.CallNano) != n || len(c.ThrottleBits) != n || len(c.Stretched) != n {
-		return nil, fmt.Errorf("columns differ in length")
-	}
-	for _, column := range [][]sampler.Value{c.Power, c.Instant, c.Energy, c.Temperature, c.Clock, c.MemoryClock, c.Utilization} {
-		if len(column) != n {
-			return nil, fmt.Errorf("columns differ in length")
-		}
-	}
-	gauge := func(v sampler.Value) sampler.Gauge {
-		x, ok := v.Known()
-		if !ok {
-			return sampler.Gauge{}
-		}
-		return sampler.SomeGauge(x)
-	}
-	rows := make([]sampler.Reading, n)
-	for i := range rows {
-		rows[i] = sampler.Reading{
-			At:         sampler.Moment{UnixNano: c.UnixNano[i], MonoNano: c.MonoNano[i]},
-			Call:       time.Duration(c.CallNano[i]),
-			PowerWatts: c.Power[i], InstantWatts: c.Instant[i], EnergyJoules: c.Energy[i],
-			TemperatureC: gauge(c.Temperature[i]), ClockMHz: gauge(c.Clock[i]),
-			MemoryClockMHz: gauge(c.MemoryClock[i]), Utilization: gauge(c.Utilization[i]), Stretched: c.Stretched[i],
-		}
-		if bits := c.ThrottleBits[i]; bits != nil {
-			rows[i].Throttle, rows[i].ThrottleKnown = sampler.Throttle(*bits), true
-		}
-	}
-	return rows, nil
 }

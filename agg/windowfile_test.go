@@ -2,6 +2,7 @@ package agg_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -63,16 +64,16 @@ func TestWindowFileKeepsEveryReading(t *testing.T) {
 		if rng.IntN(4) == 0 {
 			return sampler.Value{}
 		}
-		return sampler.Some(rng.NormFloat64() * 1e5)
+		return sampler.Some(number(rng))
 	}
 	gauge := func() sampler.Gauge {
 		if rng.IntN(4) == 0 {
 			return sampler.Gauge{}
 		}
-		return sampler.SomeGauge(rng.Float64())
+		return sampler.SomeGauge(number(rng))
 	}
 	var readings []sampler.Reading
-	for range 500 {
+	for range 3000 {
 		r := sampler.Reading{
 			At:   sampler.Moment{UnixNano: rng.Int64(), MonoNano: rng.Int64()},
 			Call: time.Duration(rng.Int64N(1e9)), PowerWatts: some(), InstantWatts: some(), EnergyJoules: some(),
@@ -96,6 +97,53 @@ func TestWindowFileKeepsEveryReading(t *testing.T) {
 		if got != readings[i] {
 			t.Fatalf("reading %d = %+v, want %+v", i, got, readings[i])
 		}
+	}
+}
+
+// number is of any kind that drivers give or could: whole milliwatts, halves of the last digit, huge, tiny, negative, −0.
+func number(rng *rand.Rand) float64 {
+	x := math.Pow(10, float64(rng.IntN(40)-15)) * rng.NormFloat64()
+	switch whole := float64(rng.Int64N(1 << uint(1+rng.IntN(55)))); rng.IntN(6) {
+	case 0:
+		return whole / 1000
+	case 1:
+		return -whole / 1000
+	case 2:
+		return math.Nextafter(whole/1000, math.Inf(1))
+	case 3:
+		return whole / 10000
+	case 4:
+		return math.Copysign(float64(rng.IntN(2)), x)
+	default:
+		return x
+	}
+}
+
+// Numbers are as short as they can be: a utilisation of 0.98 is held in 32 bits, and files of before had it as
+// 0.9800000190734863, which reads the same.
+func TestWindowFileNumbersAreShort(t *testing.T) {
+	reading := sampler.Reading{
+		PowerWatts: sampler.Some(651.5), InstantWatts: sampler.Some(12.34), EnergyJoules: sampler.Some(123456789.123),
+		TemperatureC: sampler.SomeGauge(61), ClockMHz: sampler.SomeGauge(1980), Utilization: sampler.SomeGauge(0.98),
+	}
+	text, err := json.Marshal(agg.WindowFile{Series: []sampler.Series{{Readings: []sampler.Reading{reading}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"power_w":[651.5]`, `"instant_power_w":[12.34]`, `"energy_counter_j":[123456789.123]`, `"temperature_c":[61]`,
+		`"clock_mhz":[1980]`, `"memory_clock_mhz":[null]`, `"utilization_ratio":[0.98]`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s\nwant %s in it", text, want)
+		}
+	}
+	var old agg.WindowFile
+	if err := json.Unmarshal([]byte(strings.Replace(string(text), "[0.98]", "[0.9800000190734863]", 1)), &old); err != nil {
+		t.Fatal(err)
+	}
+	if got := old.Series[0].Readings[0]; got != reading {
+		t.Errorf("read from an older file: %+v, want %+v", got, reading)
 	}
 }
 

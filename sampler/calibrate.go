@@ -167,22 +167,22 @@ const longestStretch = 2 * time.Second
 // pace stretches the interval of a GPU whose driver calls have become slow: half of them take longer than a tenth of
 // it. It goes back when they no longer do.
 type pace struct {
-	calls []time.Duration // the newest
-	times int             // the interval is stretched so many times; a power of two
+	calls [15]time.Duration // the newest, in a ring
+	n     int               // calls so far
+	times int               // the interval is stretched so many times; a power of two
 }
 
 func (p *pace) add(call, interval time.Duration) {
-	const window = 15
-	p.calls = append(p.calls, call)
-	if len(p.calls) > window {
-		p.calls = slices.Delete(p.calls, 0, 1)
-	}
+	p.calls[p.n%len(p.calls)] = call
+	p.n++
 	p.times = max(1, p.times)
-	if len(p.calls) < 5 {
+	if p.n < 5 {
 		return
 	}
-	sorted := slices.Sorted(slices.Values(p.calls))
-	median := sorted[len(sorted)/2]
+	sorted := p.calls // a copy
+	known := sorted[:min(p.n, len(sorted))]
+	slices.Sort(known)
+	median := known[len(known)/2]
 	for median > interval*time.Duration(p.times)/10 && 2*time.Duration(p.times)*interval <= longestStretch {
 		p.times *= 2
 	}

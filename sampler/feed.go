@@ -1,11 +1,9 @@
 package sampler
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 )
@@ -305,14 +303,21 @@ func (f *feed) series(from, to Moment) Series {
 	return Series{Info: info, Readings: all[first:end]}
 }
 
-// merge returns the readings of a and b in the order of time.
+// merge returns the readings of a and b, each in the order of time, in the order of time; a's first where both have one.
 func merge(a, b []Reading) []Reading {
 	if len(b) == 0 {
 		return a
 	}
-	all := append(a, b...)
-	slices.SortStableFunc(all, func(x, y Reading) int { return cmp.Compare(x.At.Sub(y.At), 0) })
-	return all
+	all := make([]Reading, 0, len(a)+len(b))
+	for _, next := range b {
+		earlier := 0
+		for earlier < len(a) && a[earlier].At.Sub(next.At) <= 0 {
+			earlier++
+		}
+		all = append(append(all, a[:earlier]...), next)
+		a = a[earlier:]
+	}
+	return append(all, a...)
 }
 
 // oldest returns the time of the oldest reading of the schedule.

@@ -17,6 +17,7 @@ type marks struct {
 	starts   []time.Duration
 	ends     []time.Duration // that make one reading
 	stepping []time.Duration // that wait for the counters' steps as well
+	cpu      []time.Duration // of the daemon while it ends a window as in ends, the driver's calls included
 	scrapes  []time.Duration
 	after    process
 }
@@ -57,7 +58,11 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 		}
 		time.Sleep(300 * time.Millisecond)
 		if i >= ahead {
-			err := m.timed(&m.ends, func() error {
+			before, err := look(d.PID)
+			if err != nil {
+				return m, err
+			}
+			err = m.timed(&m.ends, func() error {
 				answer, err := d.MarkEnd(fmt.Sprintf("window-%d", i-ahead))
 				if err == nil {
 					m.readings = answer.GPUs[0].Samples
@@ -67,6 +72,11 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 			if err != nil {
 				return m, err
 			}
+			after, err := look(d.PID)
+			if err != nil {
+				return m, err
+			}
+			m.cpu = append(m.cpu, after.cpu-before.cpu)
 		}
 		if err := m.timed(&m.scrapes, func() error { _, err := d.Get("/metrics"); return err }); err != nil {
 			return m, err
@@ -82,7 +92,7 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 			return m, err
 		}
 	}
-	for _, list := range [][]time.Duration{m.starts, m.ends, m.stepping, m.scrapes} {
+	for _, list := range [][]time.Duration{m.starts, m.ends, m.stepping, m.cpu, m.scrapes} {
 		slices.Sort(list)
 	}
 	m.after, err = look(d.PID)

@@ -103,6 +103,7 @@ func (m marks) rows() []row {
 		{"open windows", fmt.Sprint(m.open)},
 		{fmt.Sprintf("mark-start p50, p99, ms (n = %d)", len(m.starts)), spread(m.starts)},
 		{fmt.Sprintf("mark-end p50, p99, ms (n = %d, %d readings a GPU)", len(m.ends), m.readings), spread(m.ends)},
+		{"CPU of such a mark-end p50, p99, ms", spread(m.cpu)},
 		{"mark-end that waits for the counters' steps p50, p99, ms", spread(m.stepping)},
 		{"scrape p50, p99, ms", spread(m.scrapes)},
 		{"RSS afterwards, MB", fmt.Sprintf("%.1f", m.after.rss)},
