@@ -12,18 +12,19 @@ import (
 
 // columns are readings by quantity: half the size of a list of objects.
 type columns struct {
-	UnixNano     []int64         `json:"unix_ns"`
-	MonoNano     []int64         `json:"monotonic_ns"`
-	CallNano     []int64         `json:"call_ns"`
-	Power        []sampler.Value `json:"power_w"`
-	Instant      []sampler.Value `json:"instant_power_w"`
-	Energy       []sampler.Value `json:"energy_counter_j"`
-	Temperature  []sampler.Value `json:"temperature_c"`
-	Clock        []sampler.Value `json:"clock_mhz"`
-	MemoryClock  []sampler.Value `json:"memory_clock_mhz"`
-	Utilization  []sampler.Value `json:"utilization_ratio"`
-	ThrottleBits []*uint32       `json:"throttle_bits"` // null: not known
-	Stretched    []bool          `json:"stretched"`
+	UnixNano          []int64         `json:"unix_ns"`
+	MonoNano          []int64         `json:"monotonic_ns"`
+	CallNano          []int64         `json:"call_ns"`
+	Power             []sampler.Value `json:"power_w"`
+	Instant           []sampler.Value `json:"instant_power_w"`
+	Energy            []sampler.Value `json:"energy_counter_j"`
+	Temperature       []sampler.Value `json:"temperature_c"`
+	Clock             []sampler.Value `json:"clock_mhz"`
+	MemoryClock       []sampler.Value `json:"memory_clock_mhz"`
+	Utilization       []sampler.Value `json:"utilization_ratio"`
+	MemoryUtilization []sampler.Value `json:"memory_utilization_ratio"` // null in files written before there was one
+	ThrottleBits      []*uint32       `json:"throttle_bits"`            // null: not known
+	Stretched         []bool          `json:"stretched"`
 }
 
 // flushAt is how much text an encoder collects before it writes: a call to the system costs as much as some kB of it.
@@ -67,6 +68,7 @@ func (e *encoder) columns(readings []sampler.Reading) {
 		{"clock_mhz", func(out []byte, r *sampler.Reading) []byte { return appendGauge(out, r.ClockMHz) }},
 		{"memory_clock_mhz", func(out []byte, r *sampler.Reading) []byte { return appendGauge(out, r.MemoryClockMHz) }},
 		{"utilization_ratio", func(out []byte, r *sampler.Reading) []byte { return appendGauge(out, r.Utilization) }},
+		{"memory_utilization_ratio", func(out []byte, r *sampler.Reading) []byte { return appendGauge(out, r.MemoryUtilization) }},
 		{"throttle_bits", appendThrottle},
 		{"stretched", func(out []byte, r *sampler.Reading) []byte { return strconv.AppendBool(out, r.Stretched) }},
 	} {
@@ -147,7 +149,13 @@ func (c columns) rows() ([]sampler.Reading, error) {
 	if len(c.MonoNano) != n || len(c.CallNano) != n || len(c.ThrottleBits) != n || len(c.Stretched) != n {
 		return nil, fmt.Errorf("columns differ in length")
 	}
-	for _, column := range [][]sampler.Value{c.Power, c.Instant, c.Energy, c.Temperature, c.Clock, c.MemoryClock, c.Utilization} {
+	if c.MemoryUtilization == nil {
+		c.MemoryUtilization = make([]sampler.Value, n)
+	}
+	for _, column := range [][]sampler.Value{
+		c.Power, c.Instant, c.Energy, c.Temperature, c.Clock, c.MemoryClock, c.Utilization,
+		c.MemoryUtilization,
+	} {
 		if len(column) != n {
 			return nil, fmt.Errorf("columns differ in length")
 		}
@@ -166,7 +174,8 @@ func (c columns) rows() ([]sampler.Reading, error) {
 			Call:       time.Duration(c.CallNano[i]),
 			PowerWatts: c.Power[i], InstantWatts: c.Instant[i], EnergyJoules: c.Energy[i],
 			TemperatureC: gauge(c.Temperature[i]), ClockMHz: gauge(c.Clock[i]),
-			MemoryClockMHz: gauge(c.MemoryClock[i]), Utilization: gauge(c.Utilization[i]), Stretched: c.Stretched[i],
+			MemoryClockMHz: gauge(c.MemoryClock[i]), Utilization: gauge(c.Utilization[i]),
+			MemoryUtilization: gauge(c.MemoryUtilization[i]), Stretched: c.Stretched[i],
 		}
 		if bits := c.ThrottleBits[i]; bits != nil {
 			rows[i].Throttle, rows[i].ThrottleKnown = sampler.Throttle(*bits), true

@@ -77,7 +77,8 @@ func TestWindowFileKeepsEveryReading(t *testing.T) {
 		r := sampler.Reading{
 			At:   sampler.Moment{UnixNano: rng.Int64(), MonoNano: rng.Int64()},
 			Call: time.Duration(rng.Int64N(1e9)), PowerWatts: some(), InstantWatts: some(), EnergyJoules: some(),
-			TemperatureC: gauge(), ClockMHz: gauge(), MemoryClockMHz: gauge(), Utilization: gauge(), Stretched: rng.IntN(2) == 0,
+			TemperatureC: gauge(), ClockMHz: gauge(), MemoryClockMHz: gauge(), Utilization: gauge(),
+			MemoryUtilization: gauge(), Stretched: rng.IntN(2) == 0,
 		}
 		if r.ThrottleKnown = rng.IntN(2) == 0; r.ThrottleKnown {
 			r.Throttle = sampler.Throttle(rng.Uint32())

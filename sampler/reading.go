@@ -17,9 +17,12 @@ type Reading struct {
 	ClockMHz       Gauge // of the streaming multiprocessors or compute units
 	MemoryClockMHz Gauge
 	Utilization    Gauge // 0 to 1: share of the last sample period in which a kernel ran
-	Throttle       Throttle
-	ThrottleKnown  bool // the driver said whether the GPU is throttled
-	Stretched      bool // the sampler reads less often than it should, for driver calls are slow; set by the sampler
+	// MemoryUtilization is the share, 0 to 1, of that period in which the GPU's memory was read or written.
+	MemoryUtilization Gauge
+	Throttle          Throttle
+	ThrottleKnown     bool // the driver said whether the GPU is throttled
+	Stretched         bool // the sampler reads less often than it should, for driver calls are slow; set by the sampler
+	Step              bool // made between ticks only to see the energy counter step; set by the sampler
 }
 
 // Power returns the power closest to At: the instantaneous value, else PowerWatts.
@@ -31,7 +34,7 @@ func (r Reading) Power() Value {
 }
 
 // Throttle is a set of reasons for which a GPU runs below its clocks.
-type Throttle uint32
+type Throttle uint8
 
 // The reasons, in the words of nvidia-smi's clocks_event_reasons.
 const (

@@ -8,13 +8,14 @@ import (
 
 // Attributes of gpu_metrics v1.9 that are read, by their number.
 const (
-	attributeHotspot  = 0
-	attributePower    = 3
-	attributeActivity = 4
-	attributeEnergy   = 7
-	attributeStamp    = 8
-	attributeClock    = 33 // one value per compute die
-	attributeMemory   = 37
+	attributeHotspot        = 0
+	attributePower          = 3
+	attributeActivity       = 4
+	attributeMemoryActivity = 5
+	attributeEnergy         = 7
+	attributeStamp          = 8
+	attributeClock          = 33 // one value per compute die
+	attributeMemory         = 37
 )
 
 // unitWatt is the unit code that a power attribute must have.
@@ -61,6 +62,8 @@ func parseAttributes(b []byte, name string) (sample, error) {
 			s.setPower(float64(x), ok && unit == unitWatt, sensorSocket)
 		case attributeActivity:
 			s.utilization = share(float64(x), ok)
+		case attributeMemoryActivity:
+			s.memoryUtilization = share(float64(x), ok)
 		case attributeEnergy:
 			if ok {
 				counts = x

@@ -53,11 +53,12 @@ func (j *judge) reading(s sample, now sampler.Moment, offset time.Duration) (sam
 		At:   now.Add(time.Duration(mono - now.MonoNano)),
 		Call: time.Duration(s.end - s.begin),
 
-		PowerWatts:     s.watts,
-		TemperatureC:   s.temperatureC,
-		ClockMHz:       s.clockMHz,
-		MemoryClockMHz: s.memoryMHz,
-		Utilization:    s.utilization,
+		PowerWatts:        s.watts,
+		TemperatureC:      s.temperatureC,
+		ClockMHz:          s.clockMHz,
+		MemoryClockMHz:    s.memoryMHz,
+		Utilization:       s.utilization,
+		MemoryUtilization: s.memoryUtilization,
 	}
 	// 0 W from a GPU that uses energy is no measurement: the first poll after start-up on MI350, a library that does
 	// not know the driver. Nor is it on the first reading, when nobody knows yet.

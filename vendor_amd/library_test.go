@@ -46,7 +46,7 @@ func TestEveryABI(t *testing.T) {
 					t.Errorf("GPU %d: got %v W, want %.1f W", i, to.PowerWatts.Or(0), want)
 				}
 				if fmt.Sprint(to.TemperatureC.Value().Or(0), to.ClockMHz.Value().Or(0), to.MemoryClockMHz.Value().Or(0)) != "71 2100 1300" ||
-					math.Abs(to.Utilization.Value().Or(0)-0.93) > 1e-6 {
+					math.Abs(to.Utilization.Value().Or(0)-0.93) > 1e-6 || math.Abs(to.MemoryUtilization.Value().Or(0)-0.41) > 1e-6 {
 					t.Errorf("GPU %d: context %+v", i, to)
 				}
 			}

@@ -35,6 +35,6 @@ func parsePrefix(b []byte) (sample, error) {
 	}
 	s.clockMHz = gauge(clock, ok)
 	s.memoryMHz = gauge(u16(b, 58))
-	s.utilization = share(u16(b, 16))
+	s.utilization, s.memoryUtilization = share(u16(b, 16)), share(u16(b, 18))
 	return s, nil
 }

@@ -27,12 +27,13 @@ type sample struct {
 	// counted says that counts is there: 0 is a count like any other.
 	counted bool
 
-	watts        sampler.Value
-	sensor       sensor // of watts
-	temperatureC sampler.Gauge
-	clockMHz     sampler.Gauge
-	memoryMHz    sampler.Gauge
-	utilization  sampler.Gauge
+	watts             sampler.Value
+	sensor            sensor // of watts
+	temperatureC      sampler.Gauge
+	clockMHz          sampler.Gauge
+	memoryMHz         sampler.Gauge
+	utilization       sampler.Gauge
+	memoryUtilization sampler.Gauge
 }
 
 // countsPerJoule is the energy counter's unit: 2^-16 J, 15.2587890625 µJ. The library's own "resolution" of 15.3 µJ is

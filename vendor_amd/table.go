@@ -66,6 +66,7 @@ func parseTable(b []byte) (sample, error) {
 	s.setPower(watts, ok, l.sensor)
 	s.temperatureC = gauge(u16(b, l.hotspot))
 	s.utilization = share(u16(b, l.activity))
+	s.memoryUtilization = share(u16(b, l.activity+2)) // that of the memory controller is beside it in all versions
 	s.clockMHz = gauge(u16(b, l.clock))
 	s.memoryMHz = gauge(u16(b, l.memoryClock))
 	return s, nil

@@ -20,9 +20,9 @@ type conditions struct {
 
 	temperature, temperatureV, smClock, memoryClock, utilization, events, throttles support
 
-	celsius, smMHz, memoryMHz, ratio sampler.Gauge
-	throttle                         sampler.Throttle
-	throttleKnown                    bool
+	celsius, smMHz, memoryMHz, ratio, memoryRatio sampler.Gauge
+	throttle                                      sampler.Throttle
+	throttleKnown                                 bool
 }
 
 func newConditions(has symbols) conditions {
@@ -71,8 +71,12 @@ func (c *conditions) refresh(handle nvml.Device) {
 		mhz, ret := handle.GetClockInfo(nvml.CLOCK_MEM)
 		return float64(mhz), ret
 	})
+	c.memoryRatio = sampler.Gauge{}
 	c.ratio = c.utilization.gauge(func() (float64, nvml.Return) {
 		rates, ret := handle.GetUtilizationRates()
+		if ret == nvml.SUCCESS {
+			c.memoryRatio = sampler.SomeGauge(float64(rates.Memory) / 100)
+		}
 		return float64(rates.Gpu) / 100, ret
 	})
 	c.throttle, c.throttleKnown = c.throttleReasons(handle)
@@ -129,5 +133,6 @@ func throttle(bits uint64) (set sampler.Throttle) {
 
 func (c *conditions) fill(r *sampler.Reading) {
 	r.TemperatureC, r.ClockMHz, r.MemoryClockMHz = c.celsius, c.smMHz, c.memoryMHz
-	r.Utilization, r.Throttle, r.ThrottleKnown = c.ratio, c.throttle, c.throttleKnown
+	r.Utilization, r.MemoryUtilization = c.ratio, c.memoryRatio
+	r.Throttle, r.ThrottleKnown = c.throttle, c.throttleKnown
 }

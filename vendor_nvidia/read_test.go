@@ -27,7 +27,8 @@ func TestReadTellsEverything(t *testing.T) {
 	if want := (sampler.Reading{
 		PowerWatts: sampler.Some(500), InstantWatts: sampler.Some(500),
 		TemperatureC: sampler.SomeGauge(61), ClockMHz: sampler.SomeGauge(1755), MemoryClockMHz: sampler.SomeGauge(3201),
-		Utilization: sampler.SomeGauge(0.97), Throttle: sampler.ThrottlePowerCap, ThrottleKnown: true,
+		Utilization: sampler.SomeGauge(0.97), MemoryUtilization: sampler.SomeGauge(0.48),
+		Throttle: sampler.ThrottlePowerCap, ThrottleKnown: true,
 	}); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

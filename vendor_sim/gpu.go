@@ -190,10 +190,11 @@ func (g *GPU) setContext(reading *sampler.Reading, t time.Duration) {
 	reading.TemperatureC = sampler.SomeGauge(math.Round(28 + 42*heat))
 	if now < 1.2*m.idle {
 		reading.ClockMHz = sampler.SomeGauge(345)
-		reading.Utilization = sampler.SomeGauge(0)
+		reading.Utilization, reading.MemoryUtilization = sampler.SomeGauge(0), sampler.SomeGauge(0)
 	} else {
 		reading.ClockMHz = sampler.SomeGauge(math.Round(m.clock * min(1, 1.2-0.3*now/m.limit)))
 		reading.Utilization = sampler.SomeGauge(1)
+		reading.MemoryUtilization = sampler.SomeGauge(min(1, math.Round(60*now/m.limit)/100))
 	}
 	reading.MemoryClockMHz = sampler.SomeGauge(m.memory)
 	if reading.ThrottleKnown = true; now >= m.limit {

@@ -7,14 +7,15 @@ import (
 
 // Values are what a gpu_metrics table says. A field of a table that is not in Values is "not available" (all ones).
 type Values struct {
-	Watts   uint16 // socket power
-	Counts  uint64 // energy in 2^-16 J
-	Stamp   uint64 // CLOCK_BOOTTIME in ns
-	Hotspot uint16 // °C
-	Memory  uint16 // °C
-	Busy    uint16 // % of the graphics engine
-	Clock   uint16 // MHz, of the first compute die
-	Uclk    uint16 // MHz, of the memory
+	Watts      uint16 // socket power
+	Counts     uint64 // energy in 2^-16 J
+	Stamp      uint64 // CLOCK_BOOTTIME in ns
+	Hotspot    uint16 // °C
+	Memory     uint16 // °C
+	Busy       uint16 // % of the graphics engine
+	MemoryBusy uint16 // % of the memory controller
+	Clock      uint16 // MHz, of the first compute die
+	Uclk       uint16 // MHz, of the memory
 }
 
 // offsets of the fields in the tables whose place is fixed.
@@ -63,6 +64,7 @@ func Table(revision int, v Values) []byte {
 	binary.LittleEndian.PutUint16(b[o.hotspot:], v.Hotspot)
 	binary.LittleEndian.PutUint16(b[o.memory:], v.Memory)
 	binary.LittleEndian.PutUint16(b[o.busy:], v.Busy)
+	binary.LittleEndian.PutUint16(b[o.busy+2:], v.MemoryBusy)
 	binary.LittleEndian.PutUint16(b[o.clock:], v.Clock)
 	binary.LittleEndian.PutUint16(b[o.uclk:], v.Uclk)
 	return b
@@ -93,6 +95,7 @@ func attributes(v Values) []byte {
 	attribute(none, typeU32, 900, 1, 2, 3) // nobody knows this one
 	attribute(watt, typeU16, 3, uint64(v.Watts))
 	attribute(percent, typeU16, 4, uint64(v.Busy))
+	attribute(percent, typeU16, 5, uint64(v.MemoryBusy))
 	attribute(none, typeU64, 7, v.Counts)
 	attribute(nanosecond, typeU64, 8, v.Stamp)
 	attribute(megahertz, typeU16, 33, uint64(v.Clock), uint64(v.Clock), 0xFFFF, 0xFFFF)

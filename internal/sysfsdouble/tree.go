@@ -120,7 +120,7 @@ func (t *Tree) At(i int, now int64) Values {
 	x := time.Duration(now - t.Origin)
 	v := Values{
 		Watts: uint16(math.Round(gpu.Load.Power(x))), Counts: gpu.Base + uint64(gpu.Load.Joules(x)*65536),
-		Stamp: uint64(now), Hotspot: 71, Memory: 58, Busy: 93, Clock: 2100, Uclk: 1300,
+		Stamp: uint64(now), Hotspot: 71, Memory: 58, Busy: 93, MemoryBusy: 41, Clock: 2100, Uclk: 1300,
 	}
 	if gpu.Constant {
 		v.Counts = gpu.Base
