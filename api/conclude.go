@@ -121,6 +121,7 @@ func (s *Server) conclude(e *ended) error {
 	e.answer, e.valid = append(text, '\n'), result.Valid()
 	s.ended.put(e)
 	s.tell(e.mark.ID, result, e.again)
+	s.config.Flush()
 	s.config.Logger.Info("window ended", "window", e.mark.Run, "power_valid", e.valid, "reasons", result.AllReasons(),
 		"joules", result.Energy().Or(0), "aggregate", result.Aggregate.Status)
 	return nil
@@ -276,6 +277,7 @@ func sameWork(a, b fields) bool {
 
 // Interrupt reads the GPUs once more and writes each open window up to now as interrupted. The windows stay open.
 func (s *Server) Interrupt() {
+	defer s.config.Flush()
 	open := s.marks.All()
 	if len(open) == 0 || s.config.Results == nil {
 		return

@@ -42,6 +42,9 @@ type Config struct {
 	Logger       *slog.Logger
 	// Ended is told of each window that ended, and each time that one is concluded again; nil: nobody is.
 	Ended func(id string, r window.Result, again bool)
+	// Flush is called when a window has been measured, before the answer, and at the end: what else is written of the
+	// readings is to be written by then. It must be quick; nil: nothing is.
+	Flush func()
 }
 
 // Server answers HTTP requests. Make it with New.
@@ -60,6 +63,9 @@ func New(config Config) *Server {
 	hosts := append([]string{"localhost"}, config.AllowedHosts...)
 	if own, err := os.Hostname(); err == nil {
 		hosts = append(hosts, own)
+	}
+	if config.Flush == nil {
+		config.Flush = func() {}
 	}
 	s := &Server{config: config, hosts: hosts, load: newLoad(), mux: http.NewServeMux()}
 	for pattern, handle := range s.routes() {

@@ -3,6 +3,7 @@ package recording
 import (
 	"io"
 	"math"
+	"os"
 	"strings"
 	"time"
 )
@@ -36,4 +37,13 @@ func FindColumns(header string, lenient bool) [3]int {
 	rows := newRows(strings.NewReader(header))
 	c := findColumns(rows.next(math.MaxInt), lenient)
 	return [3]int{c.stamp, c.power, c.gpu}
+}
+
+// TakesOnly makes the next write of f take n bytes and then fail.
+func (f *File) TakesOnly(n int, err error) {
+	f.write = func(file *os.File, b []byte) (int, error) {
+		f.write = (*os.File).Write
+		n, _ := file.Write(b[:min(n, len(b))])
+		return n, err
+	}
 }

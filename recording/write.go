@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"wattmark/sampler"
@@ -17,8 +18,8 @@ const (
 	// NVIDIA is what nvidia-smi --query-gpu=timestamp,index,power.draw,temperature.gpu,clocks.current.sm,
 	// clocks.current.memory,utilization.gpu,utilization.memory --format=csv prints.
 	NVIDIA Dialect = iota
-	// AMD has those columns of amd-smi metric -p -c -t -u -w 1 --csv that readers look for, in its order. Times are
-	// Unix seconds as amd-smi's are, but with milliseconds.
+	// AMD is what amd-smi metric -p -c -t -u -w 1 --csv of ROCm 7.1 prints for an MI300, with one header at the top, as
+	// InferenceX's monitor keeps it. Times are Unix seconds as amd-smi's are, but with milliseconds.
 	AMD
 )
 
@@ -45,6 +46,7 @@ type Writer struct {
 	dialect Dialect
 	times   Times
 	zone    *time.Location
+	columns []string // of AMD
 	buf     []byte
 }
 
@@ -54,17 +56,21 @@ func NewWriter(w io.Writer, dialect Dialect, times Times) *Writer {
 	if times == Local {
 		zone = time.Local
 	}
-	return &Writer{w: w, dialect: dialect, times: times, zone: zone}
+	return &Writer{w: w, dialect: dialect, times: times, zone: zone, columns: amdColumns()}
+}
+
+// header is the first line.
+func (w *Writer) header() string {
+	if w.dialect == AMD {
+		return strings.Join(amdColumns(), ",") + "\n"
+	}
+	return "timestamp, index, power.draw [W], temperature.gpu, clocks.current.sm [MHz], clocks.current.memory [MHz], " +
+		"utilization.gpu [%], utilization.memory [%]\n"
 }
 
 // Header writes the header: once, at the start of a new file.
 func (w *Writer) Header() error {
-	header := "timestamp, index, power.draw [W], temperature.gpu, clocks.current.sm [MHz], clocks.current.memory [MHz], " +
-		"utilization.gpu [%], utilization.memory [%]\n"
-	if w.dialect == AMD {
-		header = "timestamp,gpu,gfx_activity,umc_activity,socket_power,gfx_0_clk,mem_0_clk,edge,hotspot,mem\n"
-	}
-	if _, err := w.w.Write([]byte(header)); err != nil {
+	if _, err := w.w.Write([]byte(w.header())); err != nil {
 		return fmt.Errorf("write header: %w", err)
 	}
 	return nil
@@ -73,6 +79,17 @@ func (w *Writer) Header() error {
 // Write writes one tick. Rows without power are left out: the benchmark's aggregator would void the run for them.
 func (w *Writer) Write(rows []Row) error {
 	w.buf = w.buf[:0]
+	w.append(rows)
+	if len(w.buf) == 0 {
+		return nil
+	}
+	if _, err := w.w.Write(w.buf); err != nil {
+		return fmt.Errorf("write %d readings: %w", len(rows), err)
+	}
+	return nil
+}
+
+func (w *Writer) append(rows []Row) {
 	for _, row := range rows {
 		watts, ok := row.Reading.PowerWatts.Known()
 		switch {
@@ -83,13 +100,6 @@ func (w *Writer) Write(rows []Row) error {
 			w.nvidia(row, watts)
 		}
 	}
-	if len(w.buf) == 0 {
-		return nil
-	}
-	if _, err := w.w.Write(w.buf); err != nil {
-		return fmt.Errorf("write %d readings: %w", len(rows), err)
-	}
-	return nil
 }
 
 func (w *Writer) nvidia(row Row, watts float64) {
@@ -110,7 +120,7 @@ func (w *Writer) nvidia(row Row, watts float64) {
 		{r.ClockMHz.Value(), " MHz"},
 		{r.MemoryClockMHz.Value(), " MHz"},
 		{percent(r.Utilization), " %"},
-		{sampler.Value{}, " %"}, // of the memory: not read
+		{percent(r.MemoryUtilization), " %"},
 	} {
 		w.buf = append(w.buf, ", "...)
 		if x, ok := c.value.Known(); ok {
@@ -126,27 +136,48 @@ func (w *Writer) amd(row Row, watts float64) {
 	r := row.Reading
 	w.epoch(r.At, 3)
 	w.buf = strconv.AppendInt(append(w.buf, ','), int64(row.Index), 10)
-	for _, c := range []struct {
-		value    sampler.Value
-		decimals int
-	}{
-		{percent(r.Utilization), 0},
-		{sampler.Value{}, 0}, // of the memory: not read
-		{sampler.Some(watts), -1},
-		{r.ClockMHz.Value(), 0},
-		{r.MemoryClockMHz.Value(), 0},
-		{sampler.Value{}, 0}, // edge: data centre cards have none
-		{r.TemperatureC.Value(), 0},
-		{sampler.Value{}, 0}, // of the memory: not read
-	} {
+	for _, name := range w.columns[2:] {
 		w.buf = append(w.buf, ',')
-		if x, ok := c.value.Known(); ok {
-			w.buf = strconv.AppendFloat(w.buf, x, 'f', c.decimals, 64)
+		value, decimals := sampler.Value{}, 0
+		switch name {
+		case "gfx_activity":
+			value = percent(r.Utilization)
+		case "umc_activity":
+			value = percent(r.MemoryUtilization)
+		case "socket_power":
+			value, decimals = sampler.Some(watts), -1
+		case "gfx_0_clk":
+			value = r.ClockMHz.Value()
+		case "mem_0_clk":
+			value = r.MemoryClockMHz.Value()
+		case "hotspot":
+			value = r.TemperatureC.Value()
+		}
+		if x, ok := value.Known(); ok {
+			w.buf = strconv.AppendFloat(w.buf, x, 'f', decimals, 64)
 		} else {
 			w.buf = append(w.buf, "N/A"...)
 		}
 	}
 	w.buf = append(w.buf, '\n')
+}
+
+// amdColumns are the columns of amd-smi.
+func amdColumns() []string {
+	names := strings.Fields("timestamp gpu gfx_activity umc_activity mm_activity vcn_activity jpeg_activity " +
+		"gfx_busy_inst_xcp_0 jpeg_busy_xcp_0 vcn_busy_xcp_0 socket_power gfx_voltage soc_voltage mem_voltage " +
+		"throttle_status power_management")
+	for _, clocks := range []struct {
+		name string
+		n    int
+	}{{"gfx", 8}, {"mem", 1}, {"vclk", 4}, {"dclk", 4}, {"fclk", 1}, {"socclk", 1}} {
+		for i := range clocks.n {
+			for _, what := range []string{"clk", "min_clk", "max_clk", "clk_locked", "deep_sleep"} {
+				names = append(names, fmt.Sprintf("%s_%d_%s", clocks.name, i, what))
+			}
+		}
+	}
+	return append(names, "edge", "hotspot", "mem")
 }
 
 // epoch writes Unix seconds with that many decimals.

@@ -31,6 +31,7 @@ func aReading(at time.Time, watts float64) sampler.Reading {
 	return sampler.Reading{
 		At: sampler.WallMoment(at), PowerWatts: sampler.Some(watts), TemperatureC: sampler.SomeGauge(61), ClockMHz: sampler.SomeGauge(1980),
 		MemoryClockMHz: sampler.SomeGauge(2619), Utilization: sampler.SomeGauge(0.98),
+		MemoryUtilization: sampler.SomeGauge(0.45),
 	}
 }
 
@@ -50,18 +51,18 @@ func TestWriteDialects(t *testing.T) {
 	}{
 		{
 			"nvidia", recording.NVIDIA, recording.UTC, nvidiaHeader +
-				"2025/01/15 12:34:56.789, 0, 412.34 W, 61, 1980 MHz, 2619 MHz, 98 %, [N/A]\n" +
+				"2025/01/15 12:34:56.789, 0, 412.34 W, 61, 1980 MHz, 2619 MHz, 98 %, 45 %\n" +
 				"2025/01/15 12:34:56.790, 7, 75.00 W, [N/A], [N/A], [N/A], [N/A], [N/A]\n",
 		},
 		{
 			"nvidia, epoch", recording.NVIDIA, recording.Epoch, nvidiaHeader +
-				"1736944496.789000, 0, 412.34 W, 61, 1980 MHz, 2619 MHz, 98 %, [N/A]\n" +
+				"1736944496.789000, 0, 412.34 W, 61, 1980 MHz, 2619 MHz, 98 %, 45 %\n" +
 				"1736944496.790000, 7, 75.00 W, [N/A], [N/A], [N/A], [N/A], [N/A]\n",
 		},
 		{
-			"amd", recording.AMD, recording.UTC, "timestamp,gpu,gfx_activity,umc_activity,socket_power,gfx_0_clk,mem_0_clk,edge,hotspot,mem\n" +
-				"1736944496.789,0,98,N/A,412.336,1980,2619,N/A,61,N/A\n" +
-				"1736944496.790,7,N/A,N/A,75,N/A,N/A,N/A,N/A,N/A\n",
+			"amd", recording.AMD, recording.UTC, amdHeader +
+				"1736944496.789,0,98,45" + na(6) + ",412.336" + na(5) + ",1980" + na(39) + ",2619" + na(55) + ",61,N/A\n" +
+				"1736944496.790,7" + na(8) + ",75" + na(103) + "\n",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,6 +80,8 @@ func TestWriteDialects(t *testing.T) {
 		})
 	}
 }
+
+func na(n int) string { return strings.Repeat(",N/A", n) }
 
 func TestWriteLocal(t *testing.T) {
 	host := time.Local

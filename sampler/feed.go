@@ -18,6 +18,7 @@ const openRetention = 2 * time.Hour
 // feed reads one device. Its goroutine is the only caller of the device.
 type feed struct {
 	device  Device
+	id      string // Info.ID()
 	log     *slog.Logger
 	wake    chan struct{} // capacity 1: somebody waits for a reading
 	quicken chan struct{} // capacity 1: quickWait has changed
@@ -38,6 +39,7 @@ type feed struct {
 type request struct {
 	done chan struct{} // closes when the read has ended
 	err  error         // its error; set before done closes
+	keep bool          // somebody wants the reading kept for windows; the feed's mutex guards it
 }
 
 // Status is the state of one GPU's feed.
@@ -78,6 +80,7 @@ func newFeed(device Device, config Config) *feed {
 	}
 	f := &feed{
 		device:  device,
+		id:      info.ID(),
 		info:    info,
 		log:     config.Logger.With("gpu", info.Index, "uuid", info.UUID),
 		wake:    make(chan struct{}, 1),
@@ -108,12 +111,12 @@ func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration)
 			return
 		case <-timer.C:
 			late := time.Since(next)
-			_, _ = f.read(&f.ticks)
+			_, _ = f.read(&f.ticks, false)
 			next = f.after(next, late, interval)
 			timer.Reset(time.Until(next))
 		case <-f.wake:
 			if f.isAsked() { // not served by a read of the schedule meanwhile
-				_, _ = f.read(&f.extra)
+				_, _ = f.read(nil, false)
 			}
 		case <-f.quicken:
 			f.rearm(fast)
@@ -152,13 +155,13 @@ func (f *feed) after(tick time.Time, late, interval time.Duration) time.Time {
 	return tick
 }
 
-// read asks the device once, keeps the reading in into unless that is nil, and serves everyone who was waiting before
-// the call began.
-func (f *feed) read(into *ring) (Reading, error) {
+// read asks the device once, keeps the reading in into (in extra if that is nil and somebody who waits wants it kept), and
+// serves everyone who was waiting before the call began. step says that the reading is to show the energy counter's step.
+func (f *feed) read(into *ring, step bool) (Reading, error) {
 	f.mu.Lock()
 	served := f.asked
 	f.asked = nil
-	if served != nil && into == nil {
+	if served != nil && served.keep && into == nil {
 		into = &f.extra
 	}
 	f.status.Busy = time.Now()
@@ -178,6 +181,7 @@ func (f *feed) read(into *ring) (Reading, error) {
 		}
 	} else {
 		reading.Stretched = f.status.Stretch > 1
+		reading.Step = step && served == nil
 		f.record(into, reading)
 	}
 	failed := f.status.Failed
@@ -246,13 +250,14 @@ func (f *feed) addTimes(reading Reading) {
 	}
 }
 
-// ask requests a reading that begins after this call.
-func (f *feed) ask() *request {
+// ask requests a reading that begins after this call, and whether it is to be kept.
+func (f *feed) ask(keep bool) *request {
 	f.mu.Lock()
 	if f.asked == nil {
 		f.asked = &request{done: make(chan struct{})}
 	}
 	asked := f.asked
+	asked.keep = asked.keep || keep
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:

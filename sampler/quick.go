@@ -60,13 +60,14 @@ func (f *feed) quickWait() time.Duration {
 func (f *feed) readQuick() {
 	f.mu.Lock()
 	calibrating := f.quick.calibrating
-	keep := f.quick.burst != nil || calibrating == nil
+	step := f.quick.burst != nil
+	keep := step || calibrating == nil
 	f.mu.Unlock()
 	into := &f.extra
 	if !keep {
 		into = nil
 	}
-	reading, err := f.read(into)
+	reading, err := f.read(into, step)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -86,7 +86,7 @@ func (s *Sampler) Poll(ctx context.Context, ids ...string) error {
 	feeds := s.named(ids)
 	pending := make([]*request, len(feeds))
 	for i, f := range feeds {
-		pending[i] = f.ask()
+		pending[i] = f.ask(true)
 	}
 	var errs []error
 	for i, f := range feeds {
@@ -95,6 +95,21 @@ func (s *Sampler) Poll(ctx context.Context, ids ...string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Refresh reads all GPUs now and returns when each has a reading that began after the call, or when ctx ends. It is for
+// those who want to know what is, now and often: the readings show in Latest, but are not kept, so that they push no
+// mark's reading out of memory. GPUs whose driver call has run for longer than hung already are left alone.
+func (s *Sampler) Refresh(ctx context.Context, hung time.Duration) {
+	var pending []*request
+	for _, f := range s.all() {
+		if busy := f.snapshot().Busy; busy.IsZero() || time.Since(busy) <= hung {
+			pending = append(pending, f.ask(false))
+		}
+	}
+	for _, r := range pending {
+		_ = r.wait(ctx)
+	}
 }
 
 // Follow reads the GPUs of these IDs (all of them if there are none) every 10 ms until the energy counter of each has
@@ -144,6 +159,22 @@ func (s *Sampler) Series(from, to Moment) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
 		for _, f := range s.all() {
 			if !yield(f.series(from, to)) {
+				return
+			}
+		}
+	}
+}
+
+// Since yields what each GPU's sensors said from the last reading at or before a moment of its own, and for at most so
+// long after that (one reading more at the end). A zero moment stands for the oldest reading.
+func (s *Sampler) Since(after func(id string) Moment, atMost time.Duration) iter.Seq[Series] {
+	return func(yield func(Series) bool) {
+		for _, f := range s.all() {
+			from := after(f.id)
+			if oldest, ok := f.oldest(); ok && from == (Moment{}) {
+				from = oldest
+			}
+			if !yield(f.series(from, from.Add(atMost))) {
 				return
 			}
 		}

@@ -16,16 +16,23 @@ import (
 // nvmlDaemon starts the daemon on a scripted driver library.
 func nvmlDaemon(t *testing.T, script nvmldouble.Script, args ...string) (*served, string) {
 	t.Helper()
+	library, file := nvmlLibrary(t, script)
+	args = append([]string{"--backend", "nvidia", "--nvml-library", library}, args...)
+	return serve(t, []string{nvmldouble.ScriptVariable + "=" + file}, args...).ready(), file
+}
+
+// nvmlLibrary builds a scripted driver library and returns its path and that of its script.
+func nvmlLibrary(t *testing.T, script nvmldouble.Script) (library, file string) {
+	t.Helper()
 	library, err := nvmldouble.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "nvml.script")
+	file = filepath.Join(t.TempDir(), "nvml.script")
 	if err := script.Write(file); err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{"--backend", "nvidia", "--nvml-library", library}, args...)
-	return serve(t, []string{nvmldouble.ScriptVariable + "=" + file}, args...).ready(), file
+	return library, file
 }
 
 // decoding are eight GPUs at work, each a little different, whose counters tick at different moments.

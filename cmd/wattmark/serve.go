@@ -26,6 +26,7 @@ import (
 type serveCmd struct {
 	backendFlags
 	accessFlags
+	csvFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -114,13 +115,17 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	if err != nil {
 		return err
 	}
+	csv := c.openCSV(samples, start, d.log)
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx)) // the last reading too
+	defer stopWriting()
+	go csv.run(writing)
 	var scraped *metrics.Metrics
 	server := api.New(api.Config{
 		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
 		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
-		WriteToken: c.writeToken(),
-		Ended:      func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
+		WriteToken: c.writeToken(), Flush: csv.flush,
+		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	scraped = metrics.New(metrics.Options{
 		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,

@@ -6,6 +6,7 @@ text. Where those sections leave a choice, the comment says "taken as".
     reference.py cells N SEED        one JSON line per cell: what it means as a time and as power
     reference.py rows N SEED         one JSON line per file: the rows that Python's csv module finds
     reference.py cases N SEED DIR    N folders below DIR with gpu_metrics.csv, r.json, agg_r.json and expected.json
+    reference.py folder N 0 DIR      what it makes of the files in DIR, with N GPUs expected
 """
 
 import csv
@@ -498,6 +499,8 @@ def main():
             text = some_rows(rng)
             rows = [row for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) if row]
             print(json.dumps({"text": text, "rows": rows}))
+    elif what == "folder":
+        print(json.dumps(aggregate(pathlib.Path(sys.argv[4]), n)))
     else:
         for i in range(n):
             folder = pathlib.Path(sys.argv[4]) / f"{i:05d}"
