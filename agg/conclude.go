@@ -10,13 +10,14 @@ import (
 )
 
 // Conclude measures w and joins what the benchmark says about it: the benchmark's own start and end set the window
-// where it has both, its counts are the denominators, its reasons come first. benchmark is nil where nothing is known.
+// where it has both (by the clock that the marks were told in), its counts are the denominators, its reasons come first. benchmark is nil where nothing is known.
 func Conclude(src window.Source, w window.Window, limits window.Limits, benchmark *Benchmark) window.Result {
 	if benchmark == nil {
 		return window.Measure(src, w, limits)
 	}
 	if benchmark.HasWindow {
 		w.Start, w.End = benchmark.Window()
+		w.Start, w.End = w.Skew.Here(w.Start), w.Skew.Here(w.End)
 	}
 	result := window.Measure(src, w, limits)
 	if reported, ok := benchmark.Duration.Known(); ok && !benchmark.HasWindow && durationDiffers(reported, result.Duration()) {
@@ -33,7 +34,7 @@ func durationDiffers(reported float64, measured time.Duration) bool {
 	return math.Abs(reported-measured.Seconds()) > max(0.5, 0.01*measured.Seconds())
 }
 
-// Window returns the benchmark's start and end. It is for a benchmark that HasWindow.
+// Window returns the benchmark's start and end, by the clock of the benchmark's host. It is for a benchmark that HasWindow.
 func (b Benchmark) Window() (start, end sampler.Moment) {
 	return sampler.UnixMoment(b.Start.Or(0)), sampler.UnixMoment(b.End.Or(0))
 }

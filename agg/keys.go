@@ -84,7 +84,7 @@ func seconds(r window.Result) float64 {
 	if r.Start.MonoNano != 0 && r.End.MonoNano != 0 {
 		return r.Duration().Seconds()
 	}
-	return r.End.Unix() - r.Start.Unix()
+	return r.EndUnix() - r.StartUnix()
 }
 
 // only returns r as if the GPUs of one role were all there are.

@@ -43,6 +43,7 @@ type validation struct {
 	Methods    ordered       `json:"per_gpu_method"`
 	Identities ordered       `json:"per_gpu_identity"`
 	Roles      ordered       `json:"per_gpu_role,omitempty"`
+	Nodes      []window.Node `json:"nodes,omitempty"`
 	Notes      []window.Note `json:"notes"`
 	Bound      number        `json:"energy_bound_j"`
 	Tolerance  number        `json:"sensor_tolerance_j"`
@@ -84,7 +85,7 @@ func Validation(r window.Result, from Sources) ([]byte, error) {
 	v := validation{
 		SchemaVersion: 1, PowerValid: r.Valid(), Reasons: r.AllReasons(), TelemetrySource: from.Telemetry,
 		Window: windowOf(r, from), IntegrationMethod: integrationMethod(r.GPUs), Expected: r.Expected,
-		Observed: r.Observed(), ObservedIDs: []string{}, Run: r.Run, Notes: r.AllNotes(), Bound: number(r.Bound()),
+		Observed: r.Observed(), ObservedIDs: []string{}, Run: r.Run, Nodes: r.Nodes, Notes: r.AllNotes(), Bound: number(r.Bound()),
 		Tolerance: number(r.Tolerance()), Backend: r.Backend, Simulated: r.Simulated(), Wattmark: r.Versions.Wattmark,
 		Driver: r.Versions.Driver, Library: r.Versions.Library,
 	}
@@ -144,7 +145,7 @@ func windowOf(r window.Result, from Sources) *benchmarkWindow {
 		}
 	}
 	w := benchmarkWindow{
-		Start: known(r.Start.Unix()), End: known(r.End.Unix()),
+		Start: known(r.StartUnix()), End: known(r.EndUnix()),
 		Reported: number(from.ReportedDuration), Integration: known(seconds(r)),
 	}
 	if r.Work != nil {

@@ -26,7 +26,9 @@ type WindowFile struct {
 
 // Window is what the file's result measured.
 func (f WindowFile) Window() window.Window {
-	w := window.Window{Run: f.Result.Run, Start: f.Result.Start, End: f.Result.End, Expected: f.Result.Expected}
+	w := window.Window{
+		Run: f.Result.Run, Start: f.Result.Start, End: f.Result.End, Expected: f.Result.Expected, Skew: f.Result.Skew,
+	}
 	for _, gpu := range f.Result.GPUs {
 		w.Role = gpu.Role
 	}
@@ -35,6 +37,7 @@ func (f WindowFile) Window() window.Window {
 
 type limitsJSON struct {
 	MaxGapS        float64 `json:"max_gap_s"`
+	IntervalS      float64 `json:"interval_s"`
 	AllowSimulated bool    `json:"allow_simulated"`
 }
 
@@ -52,7 +55,7 @@ func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, all i
 	if err != nil {
 		return err
 	}
-	rules, err := json.Marshal(limitsJSON{limits.MaxGap.Seconds(), limits.AllowSimulated})
+	rules, err := json.Marshal(limitsJSON{limits.MaxGap.Seconds(), limits.Interval.Seconds(), limits.AllowSimulated})
 	if err != nil {
 		return err
 	}
@@ -90,6 +93,7 @@ func (f *WindowFile) UnmarshalJSON(text []byte) error {
 	}
 	f.Limits = window.Limits{
 		MaxGap:         time.Duration(rest.Limits.MaxGapS * float64(time.Second)),
+		Interval:       time.Duration(rest.Limits.IntervalS * float64(time.Second)),
 		AllowSimulated: rest.Limits.AllowSimulated,
 	}
 	f.Series = nil

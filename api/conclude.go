@@ -140,6 +140,7 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 	start, last := e.span.Start, e.seen
 	if benchmark != nil && benchmark.HasWindow {
 		from, to := benchmark.Window()
+		from, to = e.span.Skew.Here(from), e.span.Skew.Here(to)
 		if from.Sub(e.span.Start) < 0 || to.Sub(e.span.End) > 0 {
 			start, last = from, s.config.Sampler.Now()
 		}
@@ -299,7 +300,9 @@ func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {
 	if current, err := s.marks.Find(mark.Run); err != nil || current.ID != mark.ID {
 		return
 	}
-	span := window.Window{Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role}
+	span := window.Window{
+		Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role, Skew: mark.Skew,
+	}
 	src := window.Only(s.config.Sampler, mark.GPUs...)
 	result := window.Measure(src, span, s.config.Limits)
 	result.Reasons = append(result.Reasons, window.Interrupted)

@@ -21,6 +21,8 @@ type fields struct {
 	AtUnix           *instant `json:"at_unix"`
 	StartUnix        *instant `json:"start_unix"`
 	EndUnix          *instant `json:"end_unix"`
+	ClockOffset      *float64 `json:"clock_offset_s"`
+	ClockOffsetBound *float64 `json:"clock_offset_bound_s"`
 	GPUs             names    `json:"gpus"`
 	ExpectedNumGPUs  *int     `json:"expected_num_gpus"`
 	Role             string   `json:"role"`
@@ -37,13 +39,13 @@ type fields struct {
 
 // The fields that each route takes; another name is a mistake that should not pass in silence.
 func startFields() []string {
-	return []string{"run", "at_unix", "gpus", "expected_num_gpus", "role"}
+	return []string{"run", "at_unix", "gpus", "expected_num_gpus", "role", "clock_offset_s", "clock_offset_bound_s"}
 }
 
 func endFields() []string {
 	return []string{
 		"run", "id", "at_unix", "benchmark_result", "benchmark", "completed", "total_input_tokens",
-		"total_output_tokens", "agg_result", "validation_result", "expected_num_gpus",
+		"total_output_tokens", "agg_result", "validation_result", "expected_num_gpus", "clock_offset_s", "clock_offset_bound_s",
 	}
 }
 
@@ -56,6 +58,13 @@ func energyFields() []string { return []string{"start", "end", "gpus"} }
 
 func readingsFields() []string { return append(energyFields(), "format") }
 
+// The shapes whose values stand in a form as they do in JSON.
+const (
+	wholeNumber = "a whole number"
+	number      = "a number of seconds"
+	object      = "a JSON object"
+)
+
 // shape says in words what a field holds.
 func shape(name string) string {
 	switch name {
@@ -64,9 +73,11 @@ func shape(name string) string {
 	case "gpus":
 		return "a list of GPUs or a text with commas"
 	case "expected_num_gpus", "completed", "total_input_tokens", "total_output_tokens":
-		return "a whole number"
+		return wholeNumber
+	case "clock_offset_s", "clock_offset_bound_s":
+		return number
 	case "benchmark":
-		return "a JSON object"
+		return object
 	default:
 		return "a text"
 	}
@@ -182,7 +193,7 @@ func (f *fields) check() error {
 	case !slices.Contains([]string{"", "json", "csv"}, f.Format):
 		return fmt.Errorf("%w: format is json or csv", errSyntax)
 	}
-	return nil
+	return f.checkSkew()
 }
 
 // validRun reports that a run's name can stand in a file name.

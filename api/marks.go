@@ -65,16 +65,18 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ids := idsOf(infos)
+	ids, skew := idsOf(infos), f.skew()
 	if f.AtUnix != nil {
-		if err := s.await(r.Context(), f.AtUnix.Moment); err != nil {
+		if err := s.await(r.Context(), skew.Here(f.AtUnix.Moment)); err != nil {
 			return err
 		}
 	}
 	warnings := s.poll(ids)
-	mark := window.Mark{ID: id, Run: f.Run, Start: s.config.Sampler.Now(), GPUs: ids, Expected: f.ExpectedNumGPUs, Role: f.Role}
+	mark := window.Mark{
+		ID: id, Run: f.Run, Start: s.config.Sampler.Now(), GPUs: ids, Expected: f.ExpectedNumGPUs, Role: f.Role, Skew: skew,
+	}
 	if f.AtUnix != nil {
-		mark.Start = f.AtUnix.Moment
+		mark.Start = skew.Here(f.AtUnix.Moment)
 		if err := s.inMemory(mark.Start, ids); err != nil {
 			return err
 		}
@@ -93,7 +95,7 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.config.Logger.Info("window opened", "window", mark.Run, "gpus", len(ids))
 	w.Header().Set("Location", "/v1/windows/"+mark.Run)
-	answer(w, http.StatusCreated, started{ID: id, Run: mark.Run, StartUnix: mark.Start.Unix(), GPUs: refs(infos), Warnings: warnings})
+	answer(w, http.StatusCreated, started{ID: id, Run: mark.Run, StartUnix: mark.StartUnix(), GPUs: refs(infos), Warnings: warnings})
 	return nil
 }
 
@@ -118,7 +120,9 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 	if err := f.means(mark); err != nil {
 		return err
 	}
-	span := window.Window{Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role}
+	span := window.Window{
+		Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role, Skew: mark.Skew.Through(f.skew()),
+	}
 	if f.ExpectedNumGPUs != nil {
 		span.Expected = f.ExpectedNumGPUs
 	}
@@ -126,7 +130,7 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if f.AtUnix != nil {
-		if span.End = f.AtUnix.Moment; span.End.Sub(span.Start) <= 0 {
+		if span.End = span.Skew.Here(f.AtUnix.Moment); span.End.Sub(span.Start) <= 0 {
 			return fmt.Errorf("%w: at_unix is not after the window's start", errSpan)
 		}
 		if err := s.await(r.Context(), span.End); err != nil {
@@ -230,7 +234,7 @@ func (s *Server) measure(w http.ResponseWriter, r *http.Request) error {
 // span returns the span of time that start_unix and end_unix name, in memory and bracketed by readings; without them
 // it is the benchmark's own.
 func (s *Server) span(ctx context.Context, f fields, ids []string) (window.Window, error) {
-	var span window.Window
+	span := window.Window{Skew: f.skew()}
 	switch {
 	case f.StartUnix != nil && f.EndUnix != nil:
 		span.Start, span.End = f.StartUnix.Moment, f.EndUnix.Moment
@@ -243,6 +247,7 @@ func (s *Server) span(ctx context.Context, f fields, ids []string) (window.Windo
 	default:
 		return span, fmt.Errorf("%w: both start and end are needed", errSpan)
 	}
+	span.Start, span.End = span.Skew.Here(span.Start), span.Skew.Here(span.End)
 	if span.End.Sub(span.Start) <= 0 {
 		return span, fmt.Errorf("%w: the end is not after the start", errSpan)
 	}

@@ -29,7 +29,7 @@ func (m member) json() (json.RawMessage, error) {
 	switch {
 	case m.raw != nil:
 		return m.raw, nil
-	case shape(m.name) != "a whole number" && shape(m.name) != "a JSON object":
+	case !slices.Contains([]string{wholeNumber, number, object}, shape(m.name)):
 		return json.Marshal(m.text)
 	case json.Valid([]byte(m.text)):
 		return json.RawMessage(m.text), nil

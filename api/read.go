@@ -61,7 +61,7 @@ type listed struct {
 }
 
 func openWindow(mark window.Mark) listed {
-	return listed{ID: mark.ID, Run: mark.Run, State: "open", StartUnix: mark.Start.Unix(), GPUs: len(mark.GPUs)}
+	return listed{ID: mark.ID, Run: mark.Run, State: "open", StartUnix: mark.StartUnix(), GPUs: len(mark.GPUs)}
 }
 
 // windows lists the open and the ended windows, oldest first.
@@ -69,7 +69,8 @@ func (s *Server) windows(w http.ResponseWriter, _ *http.Request) error {
 	list := []listed{}
 	for _, e := range s.ended.all() {
 		list = append(list, listed{
-			ID: e.mark.ID, Run: e.mark.Run, State: "ended", StartUnix: e.span.Start.Unix(), EndUnix: e.span.End.Unix(),
+			ID: e.mark.ID, Run: e.mark.Run, State: "ended", StartUnix: e.span.Skew.There(e.span.Start).Unix(),
+			EndUnix:    e.span.Skew.There(e.span.End).Unix(),
 			PowerValid: e.valid, GPUs: len(e.mark.GPUs),
 		})
 	}

@@ -67,6 +67,7 @@ func New(config Config) *Server {
 	if config.Flush == nil {
 		config.Flush = func() {}
 	}
+	config.Limits.Interval = config.Sampler.Interval()
 	s := &Server{config: config, hosts: hosts, load: newLoad(), mux: http.NewServeMux()}
 	for pattern, handle := range s.routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {

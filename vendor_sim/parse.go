@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -31,6 +32,7 @@ const maxGPUs = 64
 //	start=10s       idle before; default: never idle
 //	end=70s         idle from then on
 //	seed=7          of the decode load's randomness; default 1
+//	host=n1         the host that the GPUs say they are in; default: the real one. For several daemons on one machine
 //	fault=…         may be repeated; times are since the start of the program
 //
 // and the faults, each for all GPUs or, with @INDEX at its end, for one:
@@ -58,7 +60,7 @@ func Parse(text, host string, clock sampler.Clock) ([]*GPU, error) {
 	gpus := make([]*GPU, s.count)
 	for i := range gpus {
 		config := Config{
-			Model: s.model, Host: host, Index: i, Load: load, Clock: clock, Origin: origin,
+			Model: s.model, Host: cmp.Or(s.host, host), Index: i, Load: load, Clock: clock, Origin: origin,
 			Sensors: s.kind.sensors.shifted(i),
 		}
 		if s.shape == "decode" {
@@ -84,6 +86,7 @@ type spec struct {
 	model         string
 	kind          model
 	shape         string
+	host          string // empty: not given
 	seed          uint64
 	watts, period float64 // W, s; 0: not given
 	start, end    float64 // s; may be notGiven
@@ -142,13 +145,17 @@ func (s *spec) set(key, value string) (err error) {
 		s.start, err = parseSeconds(value, 0, year)
 	case "end":
 		s.end, err = parseSeconds(value, time.Millisecond, year)
+	case "host":
+		if s.host = value; value == "" {
+			err = errors.New("want a name")
+		}
 	case "fault":
 		var f faultSpec
 		if f, err = parseFault(value, s.count); err == nil {
 			s.faults = append(s.faults, f)
 		}
 	default:
-		err = errors.New("unknown option; known are load, watts, period, start, end, seed and fault")
+		err = errors.New("unknown option; known are load, watts, period, start, end, seed, host and fault")
 	}
 	return err
 }

@@ -110,10 +110,11 @@ func TestParseSaysWhatIsAllowed(t *testing.T) {
 		"65xH200":                         "want 1 to 64",
 		"8xV100":                          "known are H100, H200, B200, A100, L40S, MI300X",
 		"8xH200,load=dcode":               "load=dcode: want decode, constant, step, ramp, sine or square",
-		"8xH200,watt=3":                   "known are load, watts, period, start, end, seed and fault",
+		"8xH200,watt=3":                   "known are load, watts, period, start, end, seed, host and fault",
 		"8xH200,watts=-3":                 "want a number from 1 to 10000",
 		"8xH200,watts=NaN":                "want a number from 1 to 10000",
 		"8xH200,seed=x":                   "want a whole number",
+		"8xH200,host=":                    "want a name",
 		"8xH200,period=3":                 "such as 10s",
 		"8xH200,period=2h":                "want a time from 1ms to 1h",
 		"8xH200,start=9s,end=5s":          "end 5s is not after start 9s",
@@ -171,4 +172,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestParseHost(t *testing.T) {
+	if got := parse(t, "2xH200,host=n7")[1].Info().Host; got != "n7" {
+		t.Errorf("host = %q, want n7", got)
+	}
+	if got := parse(t, "2xH200")[1].Info().Host; got == "n7" || got == "" {
+		t.Errorf("host = %q, want the one that the program is on", got)
+	}
 }

@@ -29,6 +29,7 @@ type Mark struct {
 	GPUs     []string       `json:"gpus"` // IDs
 	Expected *int           `json:"expected_num_gpus"`
 	Role     string         `json:"role"`
+	Skew     Skew           `json:"skew"`
 }
 
 // Marks are the open windows. The zero value has none; it is safe for concurrent use.

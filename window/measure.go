@@ -25,7 +25,7 @@ func Measure(src Source, w Window, lim Limits) Result {
 	if lim.MaxGap == 0 {
 		lim.MaxGap = DefaultMaxGap
 	}
-	r := Result{Run: w.Run, Start: w.Start, End: w.End, Expected: w.Expected}
+	r := Result{Run: w.Run, Start: w.Start, End: w.End, Expected: w.Expected, Skew: w.Skew}
 	for series := range src.Series(w.Start.Add(-before), w.End.Add(after)) {
 		// The first GPU with readings fixes the edges on the monotonic clock, so that all measure the same span.
 		r.Start, r.End = onReadings(r.Start, series.Readings), onReadings(r.End, series.Readings)
@@ -34,6 +34,7 @@ func Measure(src Source, w Window, lim Limits) Result {
 		}
 		gpu := measureGPU(series, r.Start, r.End, lim)
 		gpu.Role = w.Role
+		gpu.misplaced(w.Skew.Bound.Or(0))
 		if clockStepped(series.Readings, r.Start, r.End) {
 			r.Notes = add(r.Notes, ClockStep)
 		}
@@ -54,6 +55,9 @@ func Measure(src Source, w Window, lim Limits) Result {
 	}
 	if w.Expected != nil {
 		r = r.Expecting(*w.Expected)
+	}
+	if w.Skew.uncertain(lim.Interval) {
+		r.Reasons = add(r.Reasons, ClockOffsetUncertain)
 	}
 	if r.Simulated() && !lim.AllowSimulated {
 		r.Reasons = add(r.Reasons, SimulatedPower)

@@ -15,25 +15,29 @@ func Merge(results ...Result) Result {
 	if len(results) == 0 {
 		return Result{Reasons: []Reason{NoUsableSamples}}
 	}
-	m := results[0]
-	m.GPUs = slices.Clone(m.GPUs)
-	m.Reasons, m.Notes = slices.Clone(m.Reasons), slices.Clone(m.Notes)
+	m := results[0].alone()
 	for _, r := range results[1:] {
-		m = merge(m, r)
+		m = merge(m, r.alone())
 	}
-	// Nodes have clocks of their own: only wall time compares.
-	start := func(r Result) int64 { return r.Start.UnixNano }
-	end := func(r Result) int64 { return r.End.UnixNano }
+	// Nodes have clocks of their own: only wall time compares, that of the clock in which the marks were told.
+	start := func(r Result) int64 { return r.Skew.There(r.Start).UnixNano }
+	end := func(r Result) int64 { return r.Skew.There(r.End).UnixNano }
 	if apart(results, start) || apart(results, end) {
 		m.Reasons = add(m.Reasons, DifferentWindows)
 	}
 	slices.SortStableFunc(m.GPUs, func(a, b GPU) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID(), b.ID()))
 	})
-	for i := 1; i < len(m.GPUs); i++ {
-		if slices.ContainsFunc(m.GPUs[:i], func(g GPU) bool { return g.ID() == m.GPUs[i].ID() }) {
-			m.Reasons = add(m.Reasons, DuplicateGPU)
-		}
+	ids := map[string]bool{}
+	for _, gpu := range m.GPUs {
+		ids[gpu.ID()] = true
+	}
+	if len(ids) < len(m.GPUs) {
+		m.Reasons = add(m.Reasons, DuplicateGPU)
+	}
+	sortNodes(m.Nodes)
+	if clocksUnknown(m.Nodes) {
+		m.Notes = add(m.Notes, ClockOffsetUnknown)
 	}
 	slices.Sort(m.Reasons)
 	slices.Sort(m.Notes)
@@ -42,7 +46,7 @@ func Merge(results ...Result) Result {
 
 func merge(a, b Result) Result {
 	a.Reasons, a.Notes = add(a.Reasons, b.Reasons...), add(a.Notes, b.Notes...)
-	a.GPUs = append(a.GPUs, b.GPUs...)
+	a.GPUs, a.Nodes = append(a.GPUs, b.GPUs...), append(a.Nodes, b.Nodes...)
 	a.Start.MonoNano, a.End.MonoNano = 0, 0
 	a.Start.UnixNano = min(a.Start.UnixNano, b.Start.UnixNano)
 	a.End.UnixNano = max(a.End.UnixNano, b.End.UnixNano)

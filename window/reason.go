@@ -33,6 +33,9 @@ const (
 const (
 	DuplicateGPU     Reason = "gpu_measured_twice"
 	DifferentWindows Reason = "windows_differ"
+	NodeMissing      Reason = "node_missing" // a node that should be there gave no result
+	// ClockOffsetUncertain: how far the node's clock is off is known to no better than a tenth of the sampling interval.
+	ClockOffsetUncertain Reason = "clock_offset_uncertain"
 )
 
 // Reasons of writing the aggregate.
@@ -62,6 +65,8 @@ const (
 	EdgeInterpolated Note = "edge_interpolated"
 	// ClockStep: the wall clock was set inside the window; durations are monotonic and not touched by it.
 	ClockStep Note = "clock_step"
+	// ClockOffsetUnknown: several hosts were merged, and of one nobody compared the clock; marks may lie apart.
+	ClockOffsetUnknown Note = "clock_offset_unknown"
 	// Throttled: the GPU ran below its clocks for a part of the window (throttled_s).
 	Throttled Note = "throttled"
 	// IntervalStretched: driver calls were slow, so readings are further apart than configured.

@@ -14,11 +14,13 @@ type Window struct {
 	Start, End sampler.Moment
 	Expected   *int   // how many GPUs must be there; nil: not checked
 	Role       string // of the GPUs in a disaggregated deployment: "prefill", "decode" or ""
+	Skew       Skew   // between this node's clock, which Start and End are in, and the clock that they were told in
 }
 
 // Limits are the rules a measurement is held to.
 type Limits struct {
 	MaxGap         time.Duration // between readings; DefaultMaxGap if zero
+	Interval       time.Duration // of the schedule that the readings follow; a second if zero
 	AllowSimulated bool          // simulated GPUs give a valid result
 	Method         Method        // measure by this method; empty: by the best that the GPU's sensors allow
 }

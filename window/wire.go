@@ -46,6 +46,10 @@ type wire struct {
 	Aggregate Aggregate `json:"agg_result"`
 	Versions  Versions  `json:"versions"`
 
+	ClockOffset      sampler.Value `json:"clock_offset_s"`
+	ClockOffsetBound sampler.Value `json:"clock_offset_bound_s"`
+	Nodes            []Node        `json:"nodes,omitempty"`
+
 	// The edges to the nanosecond, and on the monotonic clock where the result knows it.
 	Start sampler.Moment `json:"start"`
 	End   sampler.Moment `json:"end"`
@@ -55,11 +59,12 @@ type wire struct {
 func (r Result) MarshalJSON() ([]byte, error) {
 	w := wire{
 		SchemaVersion: SchemaVersion, Run: r.Run, PowerValid: r.Valid(), Reasons: r.AllReasons(), Notes: r.AllNotes(),
-		StartUnix: r.Start.Unix(), EndUnix: r.End.Unix(), DurationS: r.Duration().Seconds(), Backend: r.Backend,
+		StartUnix: r.StartUnix(), EndUnix: r.EndUnix(), DurationS: r.Duration().Seconds(), Backend: r.Backend,
 		Simulated: r.Simulated(), Expected: r.Expected, Observed: r.Observed(),
 		AvgPower: r.AvgPower(), TotalPower: r.TotalPower(), Energy: r.Energy(), Bound: r.Bound(), Tolerance: r.Tolerance(),
 		PerQuery: r.PerQuery(), PerInputToken: r.PerInputToken(), PerOutputToken: r.PerOutputToken(),
 		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
+		ClockOffset: r.Skew.Offset, ClockOffsetBound: r.Skew.Bound, Nodes: r.Nodes,
 		Start: r.Start, End: r.End,
 	}
 	w.PerQueryBound, w.PerInputTokenBound = r.BoundOf(w.PerQuery), r.BoundOf(w.PerInputToken)
@@ -78,7 +83,7 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 	}
 	*r = Result{
 		Run: w.Run, Expected: w.Expected, GPUs: w.GPUs, Backend: w.Backend, Cost: w.Cost, Aggregate: w.Aggregate,
-		Versions: w.Versions, Start: w.Start, End: w.End,
+		Versions: w.Versions, Start: w.Start, End: w.End, Skew: Skew{w.ClockOffset, w.ClockOffsetBound}, Nodes: w.Nodes,
 	}
 	for _, reason := range w.Reasons {
 		if !slices.ContainsFunc(w.GPUs, func(g GPU) bool { return slices.Contains(g.Reasons, reason) }) {
