@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -20,7 +19,7 @@ import (
 // left pending; from the CSV that nvidia-smi, amd-smi or serve --csv wrote, which is what InferenceX's own script does;
 // or from all CSV files below a folder. Paths are not made absolute: they stand in the validation file as given.
 type aggregateCmd struct {
-	Window   []string `required:"" xor:"source" sep:"none" placeholder:"FILE" help:"power_window_<run>.json; repeat to merge nodes."`
+	Window   []string `required:"" xor:"source" sep:"none" placeholder:"FILE" help:"power_window_<run>.json; repeat to merge nodes, or a pattern in quotes; prefill=FILE and decode=FILE give roles."`
 	CSV      string   `required:"" xor:"source" name:"csv" env:"WATTMARK_AGGREGATE_CSV" placeholder:"FILE" help:"Recorded readings, as nvidia-smi, amd-smi or serve --csv write them."`
 	Backfill string   `required:"" xor:"source" placeholder:"DIR" help:"Do --csv for every agg_<R>.json below DIR that has <R>.json and a CSV beside it."`
 
@@ -28,9 +27,11 @@ type aggregateCmd struct {
 	AggResult        string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
 	ValidationResult string   `placeholder:"FILE" help:"Where the validation goes. Default: beside the benchmark's result."`
 	ExpectedNumGPUs  gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there. Default: what the marks said; with --csv it must be given."`
-	RequirePower     bool     `help:"Exit 1 if the power is not valid. REQUIRE_POWER=1 does the same."`
-	AllowSimulated   bool     `help:"Let results of simulated GPUs be valid."`
-	JSON             bool     `name:"json" help:"Print the result as JSON."`
+	ExpectedNodes    int      `placeholder:"N" help:"With --window: how many nodes must be there."`
+	roleFlags
+	RequirePower   bool `help:"Exit 1 if the power is not valid. REQUIRE_POWER=1 does the same."`
+	AllowSimulated bool `help:"Let results of simulated GPUs be valid."`
+	JSON           bool `name:"json" help:"Print the result as JSON."`
 
 	MaxGap  time.Duration `default:"3s" help:"With --csv: how far apart readings may be."`
 	CSVZone string        `name:"csv-zone" default:"local" placeholder:"ZONE" help:"With --csv: the zone of times that name none: local, UTC, Europe/Berlin, +0200."`
@@ -53,7 +54,7 @@ func (c aggregateCmd) Validate() error {
 		return fmt.Errorf("--max-gap=%v: it must be positive", c.MaxGap)
 	}
 	_, err := parseZone(c.CSVZone)
-	return err
+	return errors.Join(err, c.check())
 }
 
 // Run measures, patches and says what it did.
@@ -65,7 +66,7 @@ func (c aggregateCmd) Run(ctx context.Context, std streams) error {
 		return c.fromCSV(std)
 	}
 	benchmark := readBenchmark(c.BenchResult)
-	result, err := c.measure(benchmark)
+	result, err := c.fromWindows(std, benchmark)
 	if err != nil {
 		return err
 	}
@@ -105,35 +106,6 @@ func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sour
 	return nil
 }
 
-// measure measures each node's window again, with the benchmark's edges where it has them, and merges.
-func (c aggregateCmd) measure(benchmark agg.Benchmark) (window.Result, error) {
-	var results []window.Result
-	for _, path := range c.Window {
-		file, err := readWindowFile(path)
-		if err != nil {
-			return window.Result{}, err
-		}
-		w := file.Window()
-		if c.ExpectedNumGPUs.given {
-			w.Expected = nil // of the merged whole, below
-		}
-		limits := file.Limits
-		limits.AllowSimulated = limits.AllowSimulated || c.AllowSimulated
-		result := agg.Conclude(window.Recorded(file.Series), w, limits, &benchmark)
-		result.Backend, result.Cost, result.Versions = file.Result.Backend, file.Result.Cost, file.Result.Versions
-		result.Cost.DriverCallMax = file.Result.Cost.DriverCallMax
-		results = append(results, result)
-	}
-	merged := results[0]
-	if len(results) > 1 {
-		merged = window.Merge(results...)
-	}
-	if c.ExpectedNumGPUs.given {
-		merged = merged.Expecting(c.ExpectedNumGPUs.n)
-	}
-	return merged, nil
-}
-
 func (c aggregateCmd) required() bool {
 	switch strings.ToLower(os.Getenv("REQUIRE_POWER")) {
 	case "1", "true", "yes":
@@ -149,24 +121,4 @@ func readBenchmark(path string) agg.Benchmark {
 	}
 	defer func() { _ = file.Close() }()
 	return agg.ReadBenchmark(file)
-}
-
-func readWindowFile(path string) (agg.WindowFile, error) {
-	var file agg.WindowFile
-	f, err := os.Open(path)
-	if err != nil {
-		return file, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, agg.MaxWindowFile+1))
-	if err != nil {
-		return file, fmt.Errorf("read %s: %w", path, err)
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		return file, fmt.Errorf("%s is not a window file: %w", path, err)
-	}
-	if len(file.Series) == 0 && len(file.Result.GPUs) > 0 || file.Result.Run == "" {
-		return file, fmt.Errorf("%s: %w", path, errors.New("not a window file: it has no readings"))
-	}
-	return file, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // addrFlags name the daemons that a client command talks to.
 type addrFlags struct {
-	Addr    []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes."`
+	Addr    []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes; prefill=ADDR and decode=ADDR give them roles."`
 	Timeout time.Duration `default:"10s" help:"How long to wait for an answer."`
 	credentialFlags
 	BestEffort bool `help:"Never fail: say what went wrong and exit 0."`
@@ -108,38 +108,13 @@ func refusal(addr string, status int, text []byte) error {
 	return fmt.Errorf("%s: status %d: %s", addr, status, bytes.TrimSpace(text))
 }
 
-// each calls every daemon at once with the form and prints their answers in the order of the flags: one as it is,
-// several as JSON lines.
-func (a addrFlags) each(ctx context.Context, std streams, path string, form url.Values) error {
-	type reply struct {
-		text []byte
-		err  error
+// one calls the only daemon of the flags and prints its answer as it is.
+func (a addrFlags) one(ctx context.Context, std streams, n *node, path string, form url.Values) error {
+	text, err := n.client.post(ctx, path, form)
+	if err == nil {
+		_, err = std.out.Write(text)
 	}
-	replies := make([]chan reply, len(a.Addr))
-	for i, addr := range a.Addr {
-		replies[i] = make(chan reply, 1)
-		go func() {
-			c, err := a.client(addr)
-			if err != nil {
-				replies[i] <- reply{nil, err}
-				return
-			}
-			text, err := c.post(ctx, path, form)
-			replies[i] <- reply{text, err}
-		}()
-	}
-	var errs []error
-	for _, answered := range replies {
-		r := <-answered
-		if r.err != nil {
-			errs = append(errs, r.err)
-			continue
-		}
-		if _, err := std.out.Write(r.text); err != nil {
-			return err
-		}
-	}
-	return a.soften(std, errors.Join(errs...))
+	return a.soften(std, err)
 }
 
 // soften makes a failure a warning where --best-effort asks for it.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,21 +22,34 @@ type markStartCmd struct {
 
 // Run opens the window.
 func (c markStartCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "/v1/mark-start", form(
+	nodes, err := c.fleet()
+	if err != nil {
+		return exitFor(std, err)
+	}
+	if len(nodes) > 1 {
+		return c.startAll(ctx, std, nodes)
+	}
+	return c.one(ctx, std, nodes[0], "/v1/mark-start", form(
 		"run", c.Name, "at_unix", c.AtUnix, "gpus", strings.Join(c.GPUs, ","),
-		"expected_num_gpus", c.Expected.String(), "role", c.Role))
+		"expected_num_gpus", c.Expected.String(), "role", cmp.Or(nodes[0].role, c.Role)))
 }
 
-// workFlags say what the benchmark did and where its files are; paths are as the daemon sees them.
+// workFlags say what the benchmark did and where its files are. Of one daemon, paths are as it sees them; of several
+// nodes they are ours, and no daemon reads or writes the benchmark's files.
 type workFlags struct {
-	BenchmarkResult   string   `placeholder:"FILE" help:"The benchmark's result, in the daemon's results folder."`
+	roleFlags
+	BenchmarkResult   string   `placeholder:"FILE" help:"The benchmark's result, in the daemon's results folder; with several nodes, here."`
 	Completed         string   `placeholder:"N" help:"Successful requests, where there is no result file."`
 	TotalInputTokens  string   `placeholder:"N" help:"Input tokens, where there is no result file."`
 	TotalOutputTokens string   `placeholder:"N" help:"Output tokens, where there is no result file."`
 	AggResult         string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
 	ValidationResult  string   `placeholder:"FILE" help:"Where the validation goes. Default: beside the result."`
-	Expected          gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
+	Expected          gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there, on all nodes together."`
+	JSON              bool     `name:"json" help:"Print nothing but the result: with several nodes, no summary."`
 }
+
+// Validate checks what only the flags together say.
+func (w workFlags) Validate() error { return w.check() }
 
 func (w workFlags) fields() []string {
 	return []string{
@@ -54,7 +70,21 @@ type markEndCmd struct {
 
 // Run ends the window and prints its result.
 func (c markEndCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "/v1/mark-end", form(append(c.fields(), "run", c.Name, "id", c.ID, "at_unix", c.AtUnix)...))
+	now := time.Now() // the window ends here, whatever follows
+	nodes, err := c.fleet()
+	if err != nil {
+		return exitFor(std, err)
+	}
+	if len(nodes) == 1 && !c.given() {
+		return c.one(ctx, std, nodes[0], "/v1/mark-end", form(append(c.fields(), "run", c.Name, "id", c.ID, "at_unix", c.AtUnix)...))
+	}
+	if c.ID != "" && len(nodes) > 1 {
+		return exitFor(std, usageError{errors.New("--id is of a window at one daemon; with several nodes give --run")})
+	}
+	return conclusion{
+		addrFlags: c.addrFlags, workFlags: c.workFlags, path: "/v1/mark-end", hurry: now.Add(patience),
+		fields: []string{"run", c.Name, "id", c.ID, "at_unix", cmp.Or(c.AtUnix, unixText(now))},
+	}.conclude(ctx, std, nodes)
 }
 
 // measureCmd is POST /v1/measure.
@@ -70,8 +100,19 @@ type measureCmd struct {
 
 // Run measures the span and prints the result.
 func (c measureCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "/v1/measure", form(append(c.fields(), "run", c.Name, "start_unix", c.StartUnix,
-		"end_unix", c.EndUnix, "gpus", strings.Join(c.GPUs, ","), "role", c.Role)...))
+	nodes, err := c.fleet()
+	if err != nil {
+		return exitFor(std, err)
+	}
+	span := []string{"start_unix", c.StartUnix, "end_unix", c.EndUnix, "gpus", strings.Join(c.GPUs, ",")}
+	if len(nodes) == 1 && !c.given() {
+		return c.one(ctx, std, nodes[0], "/v1/measure",
+			form(slices.Concat(c.fields(), span, []string{"run", c.Name, "role", cmp.Or(nodes[0].role, c.Role)})...))
+	}
+	return conclusion{
+		addrFlags: c.addrFlags, workFlags: c.workFlags, path: "/v1/measure", roles: true,
+		fields: append(span, "run", cmp.Or(c.Name, newRun()), "role", c.Role),
+	}.conclude(ctx, std, nodes)
 }
 
 // readyCmd waits for /readyz.
@@ -84,19 +125,15 @@ type readyCmd struct {
 func (c readyCmd) Run(ctx context.Context, std streams) error {
 	limit, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
-	for _, addr := range c.Addr {
-		daemon, err := c.client(addr)
-		if err == nil {
-			err = daemon.ready(limit)
-		}
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return c.soften(std, err)
-		}
+	nodes, err := c.fleet()
+	if err != nil {
+		return exitFor(std, err)
 	}
-	return nil
+	nodes.each(func(n *node) error { return n.client.ready(limit) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return c.soften(std, nodes.failed())
 }
 
 // ready asks until the daemon is ready or ctx ends; the error is what it said last.
