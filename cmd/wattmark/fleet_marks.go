@@ -111,7 +111,7 @@ func (c conclusion) conclude(ctx context.Context, std streams, nodes fleet) erro
 	nodes.open(ctx, c.hurry)
 	fields := form(c.fields...)
 	if benchmark != nil && benchmark.Err == nil {
-		fields.Set("benchmark", inline(*benchmark))
+		fields.Set("benchmark", benchmarkText(*benchmark))
 	}
 	nodes.post(ctx, c.path, fields, c.roles)
 
@@ -192,8 +192,8 @@ func (w workFlags) benchmark() (*agg.Benchmark, error) {
 	return &b, nil
 }
 
-// inline is what a daemon on another host needs of a benchmark's result: its own window and the counts.
-func inline(b agg.Benchmark) string {
+// benchmarkText is what a daemon on another host needs of a benchmark's result: its own window and the counts.
+func benchmarkText(b agg.Benchmark) string {
 	known := map[string]any{}
 	if b.HasWindow {
 		known["benchmark_start_time_unix"], known["benchmark_end_time_unix"] = b.Start, b.End
