@@ -19,6 +19,7 @@ import (
 // measurement.
 type runCmd struct {
 	backendFlags
+	credentialFlags
 	Addr           string        `default:"127.0.0.1:9844" help:"Daemon to measure with if one answers here: host:port, a URL, unix:/path.sock, or none."`
 	Name           string        `name:"run" placeholder:"NAME" help:"Name of the window. Default: generated."`
 	BenchResult    string        `placeholder:"FILE" help:"What the command leaves as a benchmark's result: gives joules per token. Its own start and end, where it has them, are the window."`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -41,8 +42,10 @@ type meter struct {
 func (c *runCmd) meter(ctx context.Context, std streams) *meter {
 	m := &meter{cmd: c, std: std, clock: sampler.NewClock()}
 	if c.Addr != "none" {
-		found := newClient(c.Addr, markWait)
-		if state, ok := found.answers(ctx); ok && state.GPUs > 0 {
+		found, err := addrFlags{Timeout: markWait, credentialFlags: c.credentialFlags}.client(c.Addr)
+		if err != nil {
+			m.say("%v", err)
+		} else if state, ok := found.answers(ctx); ok && state.GPUs > 0 {
 			m.client = &found
 			return m
 		}
@@ -223,8 +226,8 @@ func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) 
 	if err != nil {
 		return nil, err
 	}
-	socket := "unix:" + filepath.Join(folder, "sock")
-	listener, err := listen(socket)
+	socket := filepath.Join(folder, "sock") // in a folder of ours alone
+	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		_ = os.RemoveAll(folder)
 		return nil, err
@@ -240,7 +243,7 @@ func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) 
 			fmt.Fprintln(std.err, "wattmark:", err)
 		}
 	}()
-	return &ownDaemon{newClient(socket, markWait), func() {
+	return &ownDaemon{newClient("unix:"+socket, markWait, credentialFlags{}), func() {
 		cancel()
 		<-ended
 		found.close()
