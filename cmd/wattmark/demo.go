@@ -126,7 +126,7 @@ func (d *demo) start(ctx context.Context, gpus []*sim.GPU, clock sampler.Clock) 
 			Interval: time.Second, Retention: time.Hour, ResultsDir: d.folder, MaxGap: window.DefaultMaxGap,
 			AllowSimulated: true,
 		}
-		done <- serve.serve(ctx, daemon{found, clock, listener, d.log})
+		done <- serve.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: d.log})
 	}()
 	return func() {
 		cancel()

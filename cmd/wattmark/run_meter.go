@@ -239,7 +239,7 @@ func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) 
 		serve := serveCmd{
 			Interval: c.Interval, Retention: 24 * time.Hour, ResultsDir: folder, MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated,
 		}
-		if err := serve.serve(serving, daemon{found.backend, clock, listener, log}); err != nil {
+		if err := serve.serve(serving, daemon{backend: found.backend, clock: clock, listener: listener, log: log}); err != nil {
 			fmt.Fprintln(std.err, "wattmark:", err)
 		}
 	}()

@@ -78,7 +78,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := c.writePort(listener); err != nil {
 		return err
 	}
-	return c.serve(ctx, daemon{found, clock, listener, log})
+	return c.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: log, service: true})
 }
 
 // daemon is what serve works with.
@@ -87,6 +87,7 @@ type daemon struct {
 	clock    sampler.Clock
 	listener net.Listener
 	log      *slog.Logger
+	service  bool // the process is the daemon and no more: what it tells systemd is of the unit
 }
 
 func (c *serveCmd) serve(ctx context.Context, d daemon) error {
@@ -148,6 +149,9 @@ func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *
 	defer stopSampling()
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return samples.Run(sampling) })
+	if d.service {
+		group.Go(func() error { return notifier{samples.Latest, samples.Interval(), d.log}.run(serving) })
+	}
 	group.Go(func() error {
 		if err := c.serveWeb(web, d.listener, d.log); !errors.Is(err, http.ErrServerClosed) {
 			return err

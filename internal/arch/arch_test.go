@@ -56,9 +56,12 @@ func rules() []rule {
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
 				"probe", "internal/atomicfile",
 			},
-			others: []string{"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2"},
-			std:    []string{"os/exec"},
-			why:    "wires everything; it alone starts other programs (wattmark run), and readings never come from one",
+			others: []string{
+				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
+				"github.com/coreos/go-systemd",
+			},
+			std: []string{"os/exec"},
+			why: "wires everything; it alone starts other programs (wattmark run), and readings never come from one",
 		},
 		{
 			folder: "bench",
