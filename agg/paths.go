@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"wattmark/internal/atomicfile"
 )
@@ -19,12 +20,21 @@ var (
 	ErrNotValidation  = errors.New("it exists and is not a validation file")
 )
 
+// The longest path of a caller: the folders of a validation file are made, and a tree of thousands is no use to anybody.
+const (
+	maxPath    = 4096
+	maxFolders = 64
+)
+
 // Confine returns path relative to dir, for use in dir's os.Root. It returns ErrForbidden if path, relative to dir or
 // absolute, leaves dir; and atomicfile's errors if it leads over a link or to something other than a regular file.
 // The file need not exist.
 func Confine(dir, name string) (string, error) {
-	if name == "" || strings.IndexByte(name, 0) >= 0 {
-		return "", fmt.Errorf("%w: %q", ErrForbidden, name)
+	switch {
+	case name == "" || strings.ContainsFunc(name, unicode.IsControl): // NUL ends it, a newline spoils logs and listings
+		return "", fmt.Errorf("%w: %.100q", ErrForbidden, name)
+	case len(name) > maxPath || strings.Count(name, "/") > maxFolders:
+		return "", fmt.Errorf("%w: it has more than %d bytes or %d folders", ErrForbidden, maxPath, maxFolders)
 	}
 	relative := filepath.Clean(name)
 	if filepath.IsAbs(name) {
@@ -32,6 +42,9 @@ func Confine(dir, name string) (string, error) {
 	}
 	if !filepath.IsLocal(relative) {
 		return "", fmt.Errorf("%w: %q", ErrForbidden, name)
+	}
+	if strings.HasSuffix(name, "/") {
+		return "", fmt.Errorf("%w: %q names a folder", atomicfile.ErrName, name)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {

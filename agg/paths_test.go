@@ -58,7 +58,16 @@ func TestConfine(t *testing.T) {
 		{dir, link + "/agg_R.json", "", agg.ErrForbidden}, // leads inside, but who knows for how long
 		{dir, beside + "/x.json", "", agg.ErrForbidden},
 
+		{dir, "a\nb", "", agg.ErrForbidden},
+		{dir, "a\x1b[2Jb", "", agg.ErrForbidden},
+		{dir, "a\u0085b", "", agg.ErrForbidden},
+		{dir, strings.Repeat("a/", 64) + "b", strings.Repeat("a/", 64) + "b", nil},
+		{dir, strings.Repeat("a/", 65) + "b", "", agg.ErrForbidden},
+		{dir, strings.Repeat("a/b", 1400), "", agg.ErrForbidden},
+
 		{dir, ".", "", atomicfile.ErrName},
+		{dir, "agg_R.json/", "", atomicfile.ErrName},
+		{dir, "not-yet/", "", atomicfile.ErrName},
 		{dir, dir, "", atomicfile.ErrName},
 		{dir, strings.Repeat("x", 256), "", atomicfile.ErrName},
 		{dir, "agg_R.json/x", "", atomicfile.ErrName},

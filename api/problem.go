@@ -74,7 +74,8 @@ func problemOf(err error) (status int, code, title string) {
 }
 
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, _, _ := problemOf(err)
+	status, code, _ := problemOf(err)
+	s.config.Logger.Debug("request refused", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "code", code, "err", err)
 	if status == http.StatusInternalServerError && r.Context().Err() == nil { // else the client is gone
 		s.config.Logger.Error("request failed", "path", r.URL.Path, "err", err)
 	}

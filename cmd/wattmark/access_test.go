@@ -260,7 +260,7 @@ func TestSocket(t *testing.T) {
 	if err := p.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.exited
+	_ = <-p.exited // killed
 	// What the killed daemon left is replaced; what is no socket is not.
 	p = serveCommand(t, d, args[1:]...)
 	waitFor(t, "the socket again", func() bool {
@@ -287,7 +287,7 @@ func TestWideListening(t *testing.T) {
 	write(t, dir, "tls.yml", fmt.Sprintf("tls_server_config:\n  cert_file: %s\n  key_file: %s\n", cert, key))
 	write(t, dir, "mutual.yml", fmt.Sprintf("tls_server_config:\n  cert_file: %s\n  key_file: %s\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: %s\n", cert, key, authority.file))
 	tls, mutual, token := filepath.Join(dir, "tls.yml"), filepath.Join(dir, "mutual.yml"), filepath.Join(dir, "token")
-	const open, clear = "give --write-token-file or --web-config-file", "unencrypted"
+	const open, readable = "give --write-token-file or --web-config-file", "unencrypted"
 	for _, c := range []struct {
 		listen string
 		args   []string
@@ -298,7 +298,7 @@ func TestWideListening(t *testing.T) {
 		{"0.0.0.0:0", nil, open},
 		{":0", nil, open},
 		{"0.0.0.0:0", []string{"--web-config-file", tls}, open},
-		{"0.0.0.0:0", []string{"--write-token-file", token}, clear},
+		{"0.0.0.0:0", []string{"--write-token-file", token}, readable},
 		{"0.0.0.0:0", []string{"--write-token-file", token, "--web-config-file", tls}, ""},
 		{"0.0.0.0:0", []string{"--web-config-file", mutual}, ""},
 	} {
@@ -312,7 +312,7 @@ func TestWideListening(t *testing.T) {
 		d := serve(t, nil, append([]string{"--backend", "none", "--listen", c.listen}, c.args...)...)
 		waitFor(t, "the log", func() bool { return strings.Contains(d.log.String(), "level=WARN msg=backend") })
 		log := d.log.String()
-		for _, text := range []string{open, clear} {
+		for _, text := range []string{open, readable} {
 			if strings.Contains(log, text) != (text == c.want) {
 				t.Errorf("%s %v: want %q in\n%s", c.listen, c.args, c.want, log)
 			}
