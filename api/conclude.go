@@ -276,9 +276,11 @@ func sameWork(a, b fields) bool {
 		reflect.DeepEqual(a.TotalOutputTokens, b.TotalOutputTokens)
 }
 
-// Interrupt reads the GPUs once more and writes each open window up to now as interrupted. The windows stay open.
+// Interrupt ends the event streams, reads the GPUs once more and writes each open window up to now as interrupted. The windows
+// stay open.
 func (s *Server) Interrupt() {
 	defer s.config.Flush()
+	s.viewers.leave()
 	open := s.marks.All()
 	if len(open) == 0 || s.config.Results == nil {
 		return

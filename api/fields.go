@@ -30,6 +30,7 @@ type fields struct {
 	AggResult        string   `json:"agg_result"`
 	ValidationResult string   `json:"validation_result"`
 	Format           string   `json:"format"`
+	SpanS            *int64   `json:"span_s"`
 
 	Benchmark         json.RawMessage `json:"benchmark"`
 	Completed         *int64          `json:"completed"`
@@ -58,6 +59,8 @@ func energyFields() []string { return []string{"start", "end", "gpus"} }
 
 func readingsFields() []string { return append(energyFields(), "format") }
 
+func eventsFields() []string { return []string{"span_s"} }
+
 // The shapes whose values stand in a form as they do in JSON.
 const (
 	wholeNumber = "a whole number"
@@ -72,7 +75,7 @@ func shape(name string) string {
 		return "Unix seconds or a time of RFC 3339"
 	case "gpus":
 		return "a list of GPUs or a text with commas"
-	case "expected_num_gpus", "completed", "total_input_tokens", "total_output_tokens":
+	case "span_s", "expected_num_gpus", "completed", "total_input_tokens", "total_output_tokens":
 		return wholeNumber
 	case "clock_offset_s", "clock_offset_bound_s":
 		return number

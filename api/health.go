@@ -24,9 +24,19 @@ type Readiness struct {
 
 // readyz is 200 when every selected GPU has a reading younger than three intervals.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	state := s.readiness(s.config.Sampler.Now())
+	code := http.StatusOK
+	if !state.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	answer(w, code, state)
+	return nil
+}
+
+// readiness says whether every selected GPU is being read, and if not, why.
+func (s *Server) readiness(now sampler.Moment) Readiness {
 	backend := s.config.Backend()
 	state := Readiness{Backend: backend.Name, Reasons: []string{}}
-	now := s.config.Sampler.Now()
 	for _, status := range s.config.Sampler.Latest() {
 		state.GPUs++
 		if why := notReady(status, now, 3*s.config.Sampler.Interval()); why != "" {
@@ -37,12 +47,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 		state.Reasons = append([]string{"there is no GPU to measure"}, backend.Problems...)
 	}
 	state.Ready = len(state.Reasons) == 0
-	code := http.StatusOK
-	if !state.Ready {
-		code = http.StatusServiceUnavailable
-	}
-	answer(w, code, state)
-	return nil
+	return state
 }
 
 // notReady says in words why a GPU has no fresh reading; empty if it has one.

@@ -36,6 +36,7 @@ var (
 	errRunName    = errors.New("bad run name")
 	errNoSuchPage = errors.New("no such page")
 	errMethod     = errors.New("method not allowed")
+	errViewers    = errors.New("too many viewers")
 )
 
 // problemOf maps every error that a handler can return to its status, its code for programs and its title.
@@ -64,6 +65,7 @@ func problemOf(err error) (status int, code, title string) {
 		{errNoWork, http.StatusUnprocessableEntity, "benchmark_data_required"},
 		{window.ErrTooManyOpen, http.StatusTooManyRequests, "too_many_windows"},
 		{errBusy, http.StatusTooManyRequests, "busy"},
+		{errViewers, http.StatusTooManyRequests, "too_many_viewers"},
 		{errNoGPU, http.StatusServiceUnavailable, "no_gpu"},
 	} {
 		if errors.Is(err, known.err) {

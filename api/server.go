@@ -56,6 +56,8 @@ type Server struct {
 	load   load
 	hosts  []string
 	mux    *http.ServeMux
+
+	viewers viewers
 }
 
 // New returns a server.
@@ -91,6 +93,7 @@ func (s *Server) routes() map[string]func(http.ResponseWriter, *http.Request) er
 		"GET /v1/gpus":          s.gpus,
 		"GET /v1/readings":      s.readings,
 		"GET /v1/time":          s.time,
+		"GET /v1/events":        s.events,
 		"GET /openapi.json":     s.openapi,
 		"GET /healthz":          s.healthz,
 		"GET /readyz":           s.readyz,

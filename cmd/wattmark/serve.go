@@ -18,6 +18,7 @@ import (
 	"wattmark/api"
 	"wattmark/internal/atomicfile"
 	"wattmark/metrics"
+	"wattmark/page"
 	"wattmark/sampler"
 	"wattmark/window"
 )
@@ -133,6 +134,9 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		Backend: func() (string, bool) { return d.Name, len(d.devices) > 0 }, Logger: d.log,
 	})
 	server.Mount("GET /metrics", server.InTurn(scraped))
+	for route, handler := range page.Handlers() {
+		server.Mount(route, handler)
+	}
 	web := api.Web(scraped.Count(server.Handler()), d.log)
 	d.log.Info("listening", "address", d.listener.Addr().String(), "backend", d.Name, "gpus", len(d.devices))
 	c.warn(d.listener, d.log)

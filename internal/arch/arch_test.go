@@ -50,11 +50,12 @@ func rules() []rule {
 			others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/common"},
 			why:    "only this package knows Prometheus",
 		},
+		{folder: "page", why: "static files: what they show comes from the API"},
 		{
 			folder: "cmd/wattmark",
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
-				"probe", "internal/atomicfile",
+				"probe", "page", "internal/atomicfile",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
