@@ -3,7 +3,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 # A missing NVML symbol must stay unbound until its first use: never link with -z now.
 GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build demo test check check-static lint bench endurance clean
+.PHONY: build demo test check check-static lint bench endurance test-page clean
 
 build: ## bin/wattmark
 	go build -trimpath -o bin/wattmark ./cmd/wattmark
@@ -29,6 +29,9 @@ bench: ## accuracy on simulated sensors, and a short look at what the daemon cos
 endurance: ## what docs/cost.md and docs/accuracy.md show: an hour and a half, on a machine that does nothing else
 	go run ./bench/live -markdown
 	go run ./bench/cost -markdown
+
+test-page: ## the live page in Chromium, with axe-core: needs node, npm and chromium
+	page/browser/test.sh
 
 lint:
 	$(GOLANGCI_LINT) run ./...

@@ -51,7 +51,8 @@ export function lanes(windows, most) {
     ends[lane] = w.to;
     placed.push({ ...w, lane });
   }
-  return placed;
+  for (const w of placed) w.until = placed.reduce((t, o) => (o.lane === w.lane && o.from > w.from ? Math.min(t, o.from) : t), Infinity);
+  return placed; // until: where the next of the same lane begins
 }
 
 // draw makes the large chart anew. It returns how a time maps to the screen.
@@ -94,7 +95,8 @@ export function draw(svg, { from, to, points, limit, windows, gap, format, clock
     }
     const bar = shape(svg, "rect", { class: "lane", "data-state": w.state, x: a, y: row + 13, width: b - a, height: 3 });
     shape(bar, "title", {}, w.run);
-    const letters = Math.floor((Math.max(b - a, w.room ?? 0) - 4) / 7);
+    const end = clip(w.until) - a < 40 ? b : clip(w.until); // the name may go on to where the next begins
+    const letters = Math.floor((end - a - 4) / 7);
     if (letters >= 3) {
       shape(svg, "text", { class: "lane-text", x: a + 1, y: row + 9 }, w.run.length > letters ? w.run.slice(0, letters - 1) + "…" : w.run);
     }

@@ -74,11 +74,11 @@ function showDaemon() {
 }
 
 const id = (g) => g.host + "/" + (g.uuid && g.vendor !== "amd" ? g.uuid : g.bus_id);
-const methods = { counter: "its energy counter", boxcar: "averaged power", trapezoid: "sampled power" };
+const methods = { counter: "energy counter", boxcar: "averaged power", trapezoid: "sampled power" };
 
 function sensor(g) {
-  const power = g.power_period_ns ? `${seconds(g.power_period_ns / 1e9)} mean` : "instantaneous";
-  return `power: ${g.power_source || "sensor"}, ${power}` + (g.scope === "gpu" ? "" : `; covers ${g.scope.replace("_", " ")}`);
+  const power = g.power_period_ns ? `mean of ${seconds(g.power_period_ns / 1e9)}` : "instantaneous";
+  return `power sensor ${g.power_source}: ${power}` + (g.scope === "gpu" ? "" : `; covers ${g.scope.replace("_", " ")}`);
 }
 
 // gpuRows makes a row for each GPU; what moves in it is set by showPower.
@@ -112,8 +112,14 @@ function gpuRows() {
   });
 }
 
+// begin is where the time axis begins: a daemon that has just started is not shown as a line at the far right.
+function begin() {
+  const first = Math.min(...[state.total, ...[...state.gpus.values()].map((g) => g.points)].map((list) => list[0]?.[0] ?? Infinity));
+  return Math.max(state.now - state.span, Math.min(first, state.now - Math.min(60, state.span)));
+}
+
 function spans() {
-  const from = state.now - state.span;
+  const from = begin();
   return state.windows
     .map((w) => ({ run: w.run, from: w.start_unix, to: w.end_unix ?? state.now, open: w.state === "open", state: w.state === "open" ? "open" : w.power_valid ? "good" : "bad" }))
     .filter((w) => w.to >= from && w.from <= state.now);
@@ -127,13 +133,13 @@ function showPower() {
   const limits = d.gpus.map((g) => g.power_limit_w), limit = limits.length && limits.every((l) => l > 0) ? limits.reduce((a, b) => a + b, 0) : null;
   set("now", all === null ? "–" : watts(all));
   const known = powers.filter((p) => p !== null).length;
-  set("share", all === null ? (powers.length ? `${known} of ${powers.length} GPUs are readable` : "no GPU") : limit ? `${Math.round((100 * all) / limit)} % of ${watts(limit)} W` : "limit not known");
+  set("share", all === null ? (powers.length ? `${known} of ${powers.length} GPUs can be read: ${watts(powers.reduce((a, b) => a + b, 0))} W` : "no GPU") : limit ? `${Math.round((100 * all) / limit)} % of ${watts(limit)} W` : "limit not known");
   const mean = state.mean;
   set("mean", mean.avg_total_gpu_power_w === null ? "–" : watts(mean.avg_total_gpu_power_w, mean.bound_w));
   set("mean-bound", mean.bound_w === null ? "not all GPUs were read" : `± ${digits(mean.bound_w, mean.bound_w)} W`);
   set("mean-span", mean.duration_s > 0 ? seconds(Math.round(mean.duration_s)) : "minute");
   showTokens();
-  const gap = Math.max(3, 2 * d.interval_s), view = { from: state.now - state.span, to: state.now, windows: spans(), gap };
+  const gap = Math.max(3, 2 * d.interval_s), view = { from: begin(), to: state.now, windows: spans(), gap };
   state.scale = draw($("chart"), { ...view, points: state.total, limit, format: watts, clock });
   state.view = view;
   state.limit = limit;
