@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (s *Server) stream(r *http.Request, out *eventWriter, watched *watched) {
 	tick := time.NewTicker(max(s.config.Sampler.Interval(), fastest))
 	defer tick.Stop()
 	for {
-		for _, event := range watched.look() {
+		for _, event := range s.lookInTurn(r.Context(), watched) {
 			if err := out.send(event); err != nil {
 				if r.Context().Err() == nil {
 					s.config.Logger.Info("viewer dropped", "err", err)
@@ -88,6 +89,18 @@ func (s *Server) stream(r *http.Request, out *eventWriter, watched *watched) {
 			return
 		}
 	}
+}
+
+// lookInTurn looks when it is this viewer's turn to compute; if that does not come, the next tick brings what is new.
+func (s *Server) lookInTurn(ctx context.Context, watched *watched) []event {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	end, err := s.load.turn(ctx)
+	if err != nil {
+		return nil
+	}
+	defer end()
+	return watched.look()
 }
 
 // event is one server-sent event.
