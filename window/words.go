@@ -30,7 +30,11 @@ func (r Reason) Words() string {
 	case DuplicateGPU:
 		return "of several nodes: the same GPU is in more than one window"
 	case DifferentWindows:
-		return "of several nodes: the windows are of different times"
+		return "of several nodes: the edges of the windows lie more than 0.1 s apart"
+	case NodeMissing:
+		return "of several nodes: one that should be there gave no result; nodes says which and why"
+	case ClockOffsetUncertain:
+		return "clock_offset_bound_s is more than a tenth of --interval: nobody knows well enough which span this was on the other nodes"
 	case AggregateMissing:
 		return "in the validation file: the benchmark's aggregate is not there"
 	case AggregateUnwritable:
@@ -71,6 +75,8 @@ func (n Note) Words() string {
 		return "the bound is more than 5 % of the energy: the window is too short for these sensors"
 	case DurationDiffers:
 		return "the benchmark's result has no start and end, so the marks are the window, and they are not as long as the duration it reports (by more than 0.5 s and 1 %)"
+	case ClockOffsetUnknown:
+		return "of several nodes: nobody compared the clock of one with the others'; how far apart the spans were is not known"
 	case ValidationUnwritable:
 		return "the validation file could not be written; agg_result.detail says why"
 	case FileUnwritable:
