@@ -10,9 +10,9 @@ import (
 )
 
 // ramps returns a GPU read every second from its own offset on, whose power is from + slope · t.
-func ramps(offset time.Duration, seconds int, from, slope float64, silent func(int) bool) sampler.Series {
+func ramps(offset time.Duration, from, slope float64, silent func(int) bool) sampler.Series {
 	s := sampler.Series{Info: sampler.Info{UUID: offset.String()}}
-	for i := range seconds {
+	for i := range 20 {
 		at := time.Duration(i)*time.Second + offset
 		if silent == nil || !silent(i) {
 			s.Readings = append(s.Readings, sampler.Reading{
@@ -26,7 +26,7 @@ func ramps(offset time.Duration, seconds int, from, slope float64, silent func(i
 
 // Power of two GPUs that are read at different times is summed at one time: exactly, where both are straight lines.
 func TestTotalIsSynchronised(t *testing.T) {
-	a, b := ramps(0, 20, 100, 10, nil), ramps(300*time.Millisecond, 20, 500, -20, nil)
+	a, b := ramps(0, 100, 10, nil), ramps(300*time.Millisecond, 500, -20, nil)
 	points := window.Total([]sampler.Series{a, b}, 0, window.Limits{})
 	if len(points) != 40 {
 		t.Fatalf("%d points, want one for each reading", len(points))
@@ -45,7 +45,7 @@ func TestTotalIsSynchronised(t *testing.T) {
 // Where one GPU is silent for too long there is no total, rather than one without it.
 func TestTotalIsMissingInAGap(t *testing.T) {
 	silent := func(i int) bool { return i > 5 && i < 12 || i > 15 }
-	points := window.Total([]sampler.Series{ramps(0, 20, 100, 0, nil), ramps(0, 20, 50, 0, silent)}, 0, window.Limits{})
+	points := window.Total([]sampler.Series{ramps(0, 100, 0, nil), ramps(0, 50, 0, silent)}, 0, window.Limits{})
 	for _, p := range points {
 		second := int(p.At.UnixNano / 1e9)
 		if watts, ok := p.Watts.Known(); ok == silent(second) || ok && watts != 150 {
