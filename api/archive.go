@@ -27,6 +27,8 @@ type ended struct {
 
 	unread  bool // the benchmark's result could not be read
 	waiting bool // the aggregate is not patched yet
+
+	interrupted bool // the file of a window whose daemon stopped
 }
 
 // unsettled reports that the request names files again with which something went wrong the last time.

@@ -99,6 +99,7 @@ func (s *Server) conclude(e *ended) error {
 	result.Backend = s.config.Backend().Name
 	result.Cost.CPUSeconds, result.Cost.RSSBytes, result.Cost.MissedTicks = e.cost.CPUSeconds, e.cost.RSSBytes, e.cost.MissedTicks
 	result.Versions = s.versions()
+	s.noteRestarts(&result)
 
 	sources := agg.Sources{Telemetry: s.windowFile(e.mark.Run), Benchmark: e.asked.BenchmarkResult}
 	if benchmark != nil {
@@ -109,7 +110,7 @@ func (s *Server) conclude(e *ended) error {
 	if s.config.Results == nil {
 		result.Notes = append(result.Notes, window.FileUnwritable)
 	} else {
-		if err := s.writeWindowFile(e.mark.Run, result, agg.Kept(src, s.kept(e, result))); err != nil {
+		if err := s.writeWindowFile(result, e, agg.Kept(src, s.kept(e, result))); err != nil {
 			s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
 			result.Notes = append(result.Notes, window.FileUnwritable)
 		}
@@ -152,11 +153,11 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 			err = file.UnmarshalJSON(text)
 		}
 		if err == nil {
-			return window.Recorded(file.Series)
+			return whole{window.Recorded(file.Series), e.mark.GPUs}
 		}
 		s.config.Logger.Warn("window file not read", "window", e.mark.Run, "err", err)
 	}
-	return until{window.Only(s.config.Sampler, e.mark.GPUs...), last}
+	return until{whole{window.Only(s.config.Sampler, e.mark.GPUs...), e.mark.GPUs}, last}
 }
 
 // until is the part of a source that was read up to a moment.
@@ -192,9 +193,13 @@ func (s *Server) kept(e *ended, result window.Result) window.Window {
 	return kept
 }
 
-func (s *Server) writeWindowFile(run string, result window.Result, series iter.Seq[sampler.Series]) error {
-	return atomicfile.Stream(s.config.Results, s.windowFile(run), func(w io.Writer) error {
-		if err := agg.EncodeWindow(w, result, s.config.Limits, series); err != nil {
+func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq[sampler.Series]) error {
+	mark, err := e.toFile()
+	if err != nil {
+		return err
+	}
+	return atomicfile.Stream(s.config.Results, s.windowFile(e.mark.Run), func(w io.Writer) error {
+		if err := agg.EncodeWindow(w, result, s.config.Limits, mark, series); err != nil {
 			return err
 		}
 		_, err := w.Write([]byte("\n"))
@@ -305,12 +310,18 @@ func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {
 	span := window.Window{
 		Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role, Skew: mark.Skew,
 	}
-	src := window.Only(s.config.Sampler, mark.GPUs...)
+	s.writeInterrupted(whole{window.Only(s.config.Sampler, mark.GPUs...), mark.GPUs}, mark, span)
+}
+
+// writeInterrupted writes a window's file up to where the daemon stopped.
+func (s *Server) writeInterrupted(src window.Source, mark window.Mark, span window.Window) {
 	result := window.Measure(src, span, s.config.Limits)
 	result.Reasons = append(result.Reasons, window.Interrupted)
 	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
 	result.Aggregate.Status = agg.StatusNone
-	if err := s.writeWindowFile(mark.Run, result, agg.Kept(src, span)); err != nil {
+	s.noteRestarts(&result)
+	e := &ended{mark: mark, span: span, seen: span.End}
+	if err := s.writeWindowFile(result, e, agg.Kept(src, span)); err != nil {
 		s.config.Logger.Warn("window file not written", "window", mark.Run, "err", err)
 	}
 	s.tell(mark.ID, result, false)

@@ -21,7 +21,7 @@ type started struct {
 	Run       string   `json:"run"`
 	StartUnix float64  `json:"start_unix"`
 	GPUs      []gpuRef `json:"gpus"`
-	Warnings  []string `json:"warnings"` // GPUs that could not be read now
+	Warnings  []string `json:"warnings"` // GPUs that could not be read now; that a restart would lose the window
 }
 
 // gpuRef names a GPU in every way that callers do.
@@ -90,6 +90,7 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.config.Sampler.Opened(ids...)
+	warnings = append(warnings, s.saveMarks()...)
 	if s.justNow(mark.Start) {
 		go s.follow(ids) // the answer does not wait for it
 	}
@@ -112,7 +113,7 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 	}
 	mark, err := s.marks.Find(name)
 	if err != nil {
-		if e, ok := s.ended.find(name); ok {
+		if e, ok := s.findEnded(name); ok {
 			return s.endAgain(w, e.mark, f)
 		}
 		return err
@@ -158,6 +159,7 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 	s.marks.Close(mark)
 	s.begun.drop(mark.ID)
 	s.config.Sampler.Ended(mark.GPUs...)
+	go s.saveMarks() // should it come to nothing, the window's file says that the window has ended
 	send(w, e.answer)
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"wattmark/agg"
-	"wattmark/internal/atomicfile"
 	"wattmark/sampler"
 	"wattmark/window"
 )
@@ -45,6 +44,7 @@ func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
 	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
 	result.Cost.RSSBytes = residentBytes()
 	result.Aggregate.Status = agg.StatusNone
+	s.noteRestarts(&result)
 	answer(w, http.StatusOK, result)
 	return nil
 }
@@ -88,30 +88,11 @@ func (s *Server) window(w http.ResponseWriter, r *http.Request) error {
 		answer(w, http.StatusOK, openWindow(mark))
 		return nil
 	}
-	if e, ok := s.ended.find(run); ok {
+	if e, ok := s.findEnded(run); ok {
 		send(w, e.answer)
 		return nil
 	}
-	if result, ok := s.onDisk(run); ok {
-		answer(w, http.StatusOK, result)
-		return nil
-	}
 	return fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
-}
-
-// onDisk reads the result of a window that this process no longer has in memory.
-func (s *Server) onDisk(run string) (window.Result, bool) {
-	var result window.Result
-	if s.config.Results == nil || !validRun(run) {
-		return result, false
-	}
-	file, _, err := atomicfile.Open(s.config.Results, s.windowFile(run))
-	if err != nil {
-		return result, false
-	}
-	defer func() { _ = file.Close() }() // only read from
-	result, err = agg.DecodeResult(file)
-	return result, err == nil
 }
 
 // gpuState is a GPU with its last reading and the health of its feed.

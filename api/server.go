@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wattmark/sampler"
+	"wattmark/state"
 	"wattmark/window"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 	// Flush is called when a window has been measured, before the answer, and at the end: what else is written of the
 	// readings is to be written by then. It must be quick; nil: nothing is.
 	Flush func()
+	State *state.Store // what a restart resumes from; nil: windows end with this process
 }
 
 // Server answers HTTP requests. Make it with New.
@@ -54,6 +56,7 @@ type Server struct {
 	ended  archive
 	begun  begun
 	load   load
+	before []state.Ended // windows that ended before this process began, the newest last
 	hosts  []string
 	mux    *http.ServeMux
 

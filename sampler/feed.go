@@ -20,6 +20,7 @@ type feed struct {
 	device  Device
 	id      string // Info.ID()
 	log     *slog.Logger
+	keep    func(Kept)    // nil: nobody records
 	wake    chan struct{} // capacity 1: somebody waits for a reading
 	quicken chan struct{} // capacity 1: quickWait has changed
 	maxGap  time.Duration
@@ -82,6 +83,7 @@ func newFeed(device Device, config Config) *feed {
 		device:  device,
 		id:      info.ID(),
 		info:    info,
+		keep:    config.Keep,
 		log:     config.Logger.With("gpu", info.Index, "uuid", info.UUID),
 		wake:    make(chan struct{}, 1),
 		quicken: make(chan struct{}, 1),
@@ -212,6 +214,9 @@ func (f *feed) record(into *ring, reading Reading) {
 	f.status.Latest = reading
 	if into != nil {
 		into.push(reading)
+		if f.keep != nil {
+			f.keep(Kept{f.id, into == &f.extra, reading})
+		}
 	}
 }
 

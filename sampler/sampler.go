@@ -19,6 +19,9 @@ type Config struct {
 	MaxGap    time.Duration // good readings further apart count as a gap in Status; 0: 3 s
 	Clock     Clock         // the one with which the devices stamp their readings
 	Logger    *slog.Logger
+	// Keep is told of each reading that goes into memory, one after the other for each GPU. It must not block: the
+	// next reading waits for it. nil: nobody wants to know.
+	Keep func(Kept)
 }
 
 // defaultMaxGap is InferenceX's limit.
@@ -28,8 +31,10 @@ const defaultMaxGap = 3 * time.Second
 type Sampler struct {
 	config Config
 
-	mu    sync.RWMutex
-	feeds []*feed
+	mu      sync.RWMutex
+	feeds   []*feed         // replaced, never changed
+	running context.Context // of Run; nil: it has not begun
+	start   time.Time       // of the schedule
 }
 
 // New returns a sampler of the devices; Run starts it.
@@ -54,11 +59,20 @@ func (s *Sampler) Run(ctx context.Context) error {
 	if start.IsZero() {
 		start = time.Now()
 	}
-	for _, f := range s.all() {
+	s.mu.Lock()
+	s.running, s.start = ctx, start
+	for _, f := range s.feeds {
 		go f.run(ctx, start, s.config.Interval)
 	}
+	s.mu.Unlock()
 	<-ctx.Done()
 	return nil
+}
+
+// nextTick is the first tick of a schedule that is not over.
+func nextTick(start time.Time, interval time.Duration) time.Time {
+	late := max(0, time.Since(start))
+	return start.Add((late + interval - 1) / interval * interval)
 }
 
 // Now returns this moment on the clock that stamps the readings.
@@ -206,7 +220,7 @@ func (s *Sampler) named(ids []string) []*feed {
 	var named []*feed
 	for _, f := range feeds {
 		for _, id := range ids {
-			if f.snapshot().Info.ID() == id {
+			if f.id == id {
 				named = append(named, f)
 			}
 		}

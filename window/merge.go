@@ -47,6 +47,10 @@ func Merge(results ...Result) Result {
 func merge(a, b Result) Result {
 	a.Reasons, a.Notes = add(a.Reasons, b.Reasons...), add(a.Notes, b.Notes...)
 	a.GPUs, a.Nodes = append(a.GPUs, b.GPUs...), append(a.Nodes, b.Nodes...)
+	a.Interruptions = slices.SortedFunc(slices.Values(slices.Concat(a.Interruptions, b.Interruptions)),
+		func(x, y Interruption) int {
+			return cmp.Or(cmp.Compare(x.StartUnix, y.StartUnix), cmp.Compare(x.EndUnix, y.EndUnix), cmp.Compare(x.GapS, y.GapS))
+		})
 	a.Start.MonoNano, a.End.MonoNano = 0, 0
 	a.Start.UnixNano = min(a.Start.UnixNano, b.Start.UnixNano)
 	a.End.UnixNano = max(a.End.UnixNano, b.End.UnixNano)

@@ -67,6 +67,9 @@ const (
 	ClockStep Note = "clock_step"
 	// ClockOffsetUnknown: several hosts were merged, and of one nobody compared the clock; marks may lie apart.
 	ClockOffsetUnknown Note = "clock_offset_unknown"
+	// DaemonRestarted: no daemon ran for a part of the window; Result.Interruptions has when and how long. The counter
+	// bridges that; under a power method a gap over Limits.MaxGap is a reason.
+	DaemonRestarted Note = "daemon_restarted"
 	// Throttled: the GPU ran below its clocks for a part of the window (throttled_s).
 	Throttled Note = "throttled"
 	// IntervalStretched: driver calls were slow, so readings are further apart than configured.

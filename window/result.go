@@ -32,6 +32,8 @@ type Result struct {
 	Work       *Work  // what the benchmark did; nil: not known
 	Skew       Skew   // of this node's clock, which Start and End are in; none in a merged result
 	Nodes      []Node // what a merged result was merged from; nil: it was not
+	// Interruptions are the times inside the window in which no daemon ran.
+	Interruptions []Interruption
 
 	Backend   string
 	Cost      Cost
@@ -76,6 +78,13 @@ type GPU struct {
 
 	Reasons []Reason `json:"reasons"`
 	Notes   []Note   `json:"notes"`
+}
+
+// Interruption is a time without a daemon: from the last reading before it to the start of the next daemon.
+type Interruption struct {
+	StartUnix float64 `json:"start_unix"`
+	EndUnix   float64 `json:"end_unix"`
+	GapS      float64 `json:"gap_s"` // on the monotonic clock
 }
 
 // ID is the GPU's identity, as sampler.Info.ID.

@@ -46,9 +46,10 @@ type wire struct {
 	Aggregate Aggregate `json:"agg_result"`
 	Versions  Versions  `json:"versions"`
 
-	ClockOffset      sampler.Value `json:"clock_offset_s"`
-	ClockOffsetBound sampler.Value `json:"clock_offset_bound_s"`
-	Nodes            []Node        `json:"nodes,omitempty"`
+	ClockOffset      sampler.Value  `json:"clock_offset_s"`
+	ClockOffsetBound sampler.Value  `json:"clock_offset_bound_s"`
+	Nodes            []Node         `json:"nodes,omitempty"`
+	Interruptions    []Interruption `json:"interruptions"`
 
 	// The edges to the nanosecond, and on the monotonic clock where the result knows it.
 	Start sampler.Moment `json:"start"`
@@ -65,7 +66,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		PerQuery: r.PerQuery(), PerInputToken: r.PerInputToken(), PerOutputToken: r.PerOutputToken(),
 		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
 		ClockOffset: r.Skew.Offset, ClockOffsetBound: r.Skew.Bound, Nodes: r.Nodes,
-		Start: r.Start, End: r.End,
+		Interruptions: append([]Interruption{}, r.Interruptions...), Start: r.Start, End: r.End,
 	}
 	w.PerQueryBound, w.PerInputTokenBound = r.BoundOf(w.PerQuery), r.BoundOf(w.PerInputToken)
 	w.PerOutputTokenBound, w.PerTotalTokenBound = r.BoundOf(w.PerOutputToken), r.BoundOf(w.PerTotalToken)
@@ -84,6 +85,9 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 	*r = Result{
 		Run: w.Run, Expected: w.Expected, GPUs: w.GPUs, Backend: w.Backend, Cost: w.Cost, Aggregate: w.Aggregate,
 		Versions: w.Versions, Start: w.Start, End: w.End, Skew: Skew{w.ClockOffset, w.ClockOffsetBound}, Nodes: w.Nodes,
+	}
+	if len(w.Interruptions) > 0 {
+		r.Interruptions = w.Interruptions
 	}
 	for _, reason := range w.Reasons {
 		if !slices.ContainsFunc(w.GPUs, func(g GPU) bool { return slices.Contains(g.Reasons, reason) }) {

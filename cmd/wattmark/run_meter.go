@@ -237,7 +237,8 @@ func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) 
 	go func() {
 		defer close(ended)
 		serve := serveCmd{
-			Interval: c.Interval, Retention: 24 * time.Hour, ResultsDir: folder, MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated,
+			stateFlags: stateFlags{StateDir: new(string)}, // the window ends with this process
+			Interval:   c.Interval, Retention: 24 * time.Hour, ResultsDir: folder, MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated,
 		}
 		if err := serve.serve(serving, daemon{backend: found.backend, clock: clock, listener: listener, log: log}); err != nil {
 			fmt.Fprintln(std.err, "wattmark:", err)

@@ -28,6 +28,7 @@ type serveCmd struct {
 	backendFlags
 	accessFlags
 	csvFlags
+	stateFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -55,7 +56,7 @@ func (c *serveCmd) Validate() error {
 	case c.MaxGap <= 0:
 		return errors.New("--max-gap must be positive")
 	}
-	return nil
+	return c.checkState()
 }
 
 // Run serves until ctx ends.
@@ -93,9 +94,18 @@ type daemon struct {
 
 func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	start := time.Now()
-	samples, err := sampler.New(d.devices, sampler.Config{
+	store := c.openState(c.ResultsDir, c.Node, d.clock, d.log)
+	defer closeState(store, d.log)
+	config := sampler.Config{
 		Interval: c.Interval, Retention: c.Retention, Start: start, Calibrate: true, Clock: d.clock, MaxGap: c.MaxGap, Logger: d.log,
-	})
+	}
+	if store != nil {
+		config.Keep = store.Keep
+		for _, device := range d.devices {
+			store.Know(device.Info())
+		}
+	}
+	samples, err := sampler.New(d.devices, config)
 	if err != nil {
 		return err
 	}
@@ -126,7 +136,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
 		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
-		WriteToken: c.writeToken(), Flush: csv.flush,
+		WriteToken: c.writeToken(), Flush: csv.flush, State: store,
 		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	scraped = metrics.New(metrics.Options{
@@ -143,12 +153,15 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	for _, problem := range d.now().Problems {
 		d.log.Warn("backend", "problem", problem)
 	}
-	return c.until(ctx, samples, server, web, d)
+	ready := func() { resume(samples, server, store, c.Retention, d.log) }
+	return c.until(ctx, samples, server, web, d, ready)
 }
 
 // until runs sampler and web server until ctx ends, then makes the last reading, writes the open windows as
-// interrupted, and stops. It takes at most 2 seconds, whatever hangs.
-func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, d daemon) error {
+// interrupted, and stops. It takes at most 2 seconds, whatever hangs. Requests are answered once ready returns.
+func (c *serveCmd) until(
+	ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, d daemon, ready func(),
+) error {
 	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSampling()
 	group, serving := errgroup.WithContext(ctx)
@@ -157,6 +170,7 @@ func (c *serveCmd) until(ctx context.Context, samples *sampler.Sampler, server *
 		group.Go(func() error { return notifier{samples.Latest, samples.Interval(), d.log}.run(serving) })
 	}
 	group.Go(func() error {
+		ready()
 		if err := c.serveWeb(web, d.listener, d.log); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}

@@ -41,7 +41,11 @@ func rules() []rule {
 			why: "results into the benchmark's files; sampler for the values and readings that a result holds",
 		},
 		{
-			folder: "api", module: []string{"sampler", "window", "agg", "recording", "internal/atomicfile"},
+			folder: "state", module: []string{"sampler", "window", "internal/atomicfile"},
+			why: "what a restart resumes: readings and marks on disk; it measures nothing and knows no HTTP",
+		},
+		{
+			folder: "api", module: []string{"sampler", "window", "agg", "recording", "state", "internal/atomicfile"},
 			others: []string{"golang.org/x/sync"},
 			why:    "HTTP on top of the measurement; it knows no vendor and no metrics",
 		},
@@ -55,7 +59,7 @@ func rules() []rule {
 			folder: "cmd/wattmark",
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
-				"probe", "page", "internal/atomicfile",
+				"probe", "page", "state", "internal/atomicfile",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
