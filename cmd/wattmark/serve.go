@@ -29,6 +29,7 @@ type serveCmd struct {
 	accessFlags
 	csvFlags
 	stateFlags
+	dcgmFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -131,6 +132,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx)) // the last reading too
 	defer stopWriting()
 	go csv.run(writing)
+	c.serveDCGM(ctx, samples, d.log)
 	var scraped *metrics.Metrics
 	server := api.New(api.Config{
 		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,

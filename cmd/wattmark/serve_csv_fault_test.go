@@ -30,11 +30,9 @@ func TestCSVFaults(t *testing.T) {
 	if len(lines) < 1+2*10 {
 		t.Errorf("%d lines, want those of half a second at 20 Hz too", len(lines))
 	}
+	waitFor(t, "word that the file is written again", func() bool { return strings.Contains(d.log.String(), "csv written again") })
 	if n := strings.Count(d.log.String(), "csv not written"); n != 1 || !strings.Contains(d.log.String(), "no such file") {
 		t.Errorf("said %d times that the file is not written, want once", n)
-	}
-	if !strings.Contains(d.log.String(), "csv written again") {
-		t.Error("not said that the file is written again")
 	}
 
 	foreign := "not ours\n"
@@ -91,5 +89,7 @@ func TestCSVOnFullDisk(t *testing.T) {
 	waitFor(t, "the copy", func() bool { _, err := os.Stat(filepath.Join(d.results, "gpu_metrics.csv")); return err == nil })
 	checkCSVForm(t, read(t, d.results, "gpu_metrics.csv"), "nvidia", true, r.number(t, "start_unix"), r.number(t, "end_unix"),
 		0, 1, 2, 3, 4, 5, 6, 7)
-	_ = <-d.exited
+	if err := <-d.exited; err != nil {
+		t.Errorf("the daemon ended with %v", err)
+	}
 }

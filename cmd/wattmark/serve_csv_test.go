@@ -88,7 +88,9 @@ func TestCSVOfALiveRun(t *testing.T) {
 			if err := d.command.Process.Kill(); err != nil { // with the container
 				t.Fatal(err)
 			}
-			_ = <-d.exited
+			if err := <-d.exited; err == nil {
+				t.Fatal("the daemon ended before it was killed")
+			}
 			if r["power_valid"] != true {
 				t.Fatalf("reasons %v", r["reasons"])
 			}

@@ -56,9 +56,13 @@ func rules() []rule {
 		},
 		{folder: "page", why: "static files: what they show comes from the API"},
 		{
+			folder: "dcgm", module: []string{"sampler"},
+			why: "one text format of another program's names; a library would rename its counters",
+		},
+		{
 			folder: "cmd/wattmark",
 			module: []string{
-				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
+				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics", "dcgm",
 				"probe", "page", "state", "internal/atomicfile",
 			},
 			others: []string{
