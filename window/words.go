@@ -67,6 +67,8 @@ func (n Note) Words() string {
 		return "the start or end lies between two readings; the bound is wider for it"
 	case ClockStep:
 		return "the wall clock was set inside the window; durations are not touched by it"
+	case DaemonRestarted:
+		return "no daemon ran for a part of the window; interruptions has when and for how long"
 	case Throttled:
 		return "the GPU ran below its clocks for a part of the window"
 	case IntervalStretched:
