@@ -17,6 +17,8 @@ import (
 type Tail struct {
 	// Since yields each GPU's readings from the last at or before a moment of its own on (sampler.Since).
 	Since func(after func(id string) sampler.Moment, atMost time.Duration) iter.Seq[sampler.Series]
+	// From is when this process began: readings of before, which it took over from an earlier one, are in its file.
+	From sampler.Moment
 
 	written map[string]sampler.Moment // the newest reading of each GPU that was taken
 }
@@ -31,11 +33,17 @@ const tick = 20 * time.Millisecond
 // Rows without power are among them. More says that there may be further ones.
 func (t *Tail) Next() (rows []Row, more bool, take func()) {
 	newest := map[string]sampler.Moment{}
-	for series := range t.Since(func(id string) sampler.Moment { return t.written[id] }, step) {
+	after := func(id string) sampler.Moment {
+		if last, seen := t.written[id]; seen {
+			return last
+		}
+		return t.From
+	}
+	for series := range t.Since(after, step) {
 		id := series.Info.ID()
-		last, seen := t.written[id]
+		last := after(id)
 		for _, r := range series.Readings {
-			if seen && r.At.Sub(last) <= 0 {
+			if r.At.Sub(last) <= 0 {
 				continue
 			}
 			newest[id] = r.At

@@ -19,9 +19,6 @@ func (m *memory) since(after func(string) sampler.Moment, atMost time.Duration) 
 			info := sampler.Info{Host: "h", UUID: string(rune('a' + i)), Index: i}
 			at := func(k int) sampler.Moment { return sampler.Moment{UnixNano: 1e18, MonoNano: int64(times[k]) * 1e6} }
 			from := after(info.ID())
-			if from == (sampler.Moment{}) && len(times) > 0 {
-				from = at(0)
-			}
 			first, end := sampler.Span(len(times), at, from, from.Add(atMost))
 			series := sampler.Series{Info: info}
 			for k := first; k < end; k++ {
@@ -44,8 +41,8 @@ func shown(rows []recording.Row) []int {
 }
 
 func TestTail(t *testing.T) {
-	m := memory{{1002, 2002}, {1001, 2001}, {}, {1000, 2600}}
-	tail := recording.Tail{Since: m.since}
+	m := memory{{1002, 2002}, {1, 900, 999, 1001, 2001}, {}, {500, 1000, 2600}} // those of before 1000 are another process's
+	tail := recording.Tail{Since: m.since, From: sampler.Moment{UnixNano: 1e18, MonoNano: 999e6}}
 	want := func(what string, take bool, want ...int) {
 		t.Helper()
 		rows, more, done := tail.Next()
@@ -89,7 +86,7 @@ func TestTailCatchesUp(t *testing.T) {
 			}
 		}
 	}
-	tail := recording.Tail{Since: m.since}
+	tail := recording.Tail{Since: m.since, From: sampler.Moment{UnixNano: 1e18, MonoNano: -1}}
 	var got []int
 	most := 0
 	for {

@@ -128,7 +128,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	if err != nil {
 		return err
 	}
-	csv := c.openCSV(samples, start, d.log)
+	csv := c.openCSV(samples, d.clock, start, d.log)
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx)) // the last reading too
 	defer stopWriting()
 	go csv.run(writing)

@@ -38,7 +38,7 @@ type csvLog struct {
 }
 
 // openCSV returns nil without --csv.
-func (f csvFlags) openCSV(samples *sampler.Sampler, start time.Time, log *slog.Logger) *csvLog {
+func (f csvFlags) openCSV(samples *sampler.Sampler, clock sampler.Clock, start time.Time, log *slog.Logger) *csvLog {
 	if f.CSV == "" {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (f csvFlags) openCSV(samples *sampler.Sampler, start time.Time, log *slog.L
 	}
 	times := map[string]recording.Times{"epoch": recording.Epoch, "utc": recording.UTC, "local": recording.Local}[f.CSVTime]
 	file := recording.NewFile(f.CSV, dialect, times)
-	tail := recording.Tail{Since: samples.Since}
+	tail := recording.Tail{Since: samples.Since, From: clock.Moment(start)}
 	return &csvLog{
 		poll: func(ctx context.Context) { _ = samples.Poll(ctx) },
 		next: tail.Next, append: file.Append, log: log.With("csv", f.CSV),

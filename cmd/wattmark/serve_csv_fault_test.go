@@ -93,3 +93,42 @@ func TestCSVOnFullDisk(t *testing.T) {
 		t.Errorf("the daemon ended with %v", err)
 	}
 }
+
+// A daemon that was killed goes on behind its last whole row, and does not write again what it takes over from its state.
+func TestCSVAfterCrash(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	args := []string{
+		"--backend", "sim", "--sim", "2xH200", "--interval", "100ms", "--state-dir", dir, "--csv", filepath.Join(dir, "gpu_metrics.csv"),
+	}
+	d := serve(t, nil, args...).ready()
+	waitFor(t, "some rows", func() bool { return strings.Count(read(t, dir, "gpu_metrics.csv"), "\n") > 10 })
+	if err := d.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-d.exited; err == nil {
+		t.Fatal("the daemon ended before it was killed")
+	}
+	before := read(t, dir, "gpu_metrics.csv")
+	write(t, dir, "gpu_metrics.csv", before+"2026/01/01 00:0")
+	d = serve(t, nil, args...).ready()
+	waitFor(t, "more rows", func() bool {
+		return strings.Count(read(t, dir, "gpu_metrics.csv"), "\n") > strings.Count(before, "\n")+10
+	})
+	if _, err := d.stop(); err != nil {
+		t.Error(err)
+	}
+	after, ours := strings.CutPrefix(read(t, dir, "gpu_metrics.csv"), before)
+	if !ours {
+		t.Fatal("the rows of before are not what they were")
+	}
+	seen := map[string]bool{}
+	for row := range strings.Lines(after) {
+		cells := strings.SplitN(row, ", ", 3)
+		key := strings.Join(cells[:2], " ")
+		if seen[key] || strings.Contains(before, cells[0]+", "+cells[1]+",") || strings.Count(row, ",") != 7 {
+			t.Errorf("row %q is torn or was there before", row)
+		}
+		seen[key] = true
+	}
+}

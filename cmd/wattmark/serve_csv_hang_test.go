@@ -16,7 +16,7 @@ import (
 func TestCSVDiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := sampler.NewClock()
-		start := time.Now()
+		start := time.Now().Add(-time.Nanosecond)
 		gpu := sim.New(sim.Config{Clock: clock})
 		samples, err := sampler.New([]sampler.Device{gpu}, sampler.Config{
 			Interval: time.Second, Retention: 3 * time.Hour, Start: start, Clock: clock, Logger: slog.New(slog.DiscardHandler),
@@ -26,7 +26,7 @@ func TestCSVDiskHangs(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = samples.Run(ctx) }()
-		c := csvFlags{CSV: "gpu_metrics.csv", CSVTime: "utc"}.openCSV(samples, start, slog.New(slog.DiscardHandler))
+		c := csvFlags{CSV: "gpu_metrics.csv", CSVTime: "utc"}.openCSV(samples, clock, start, slog.New(slog.DiscardHandler))
 		var written []recording.Row
 		hangUntil := start.Add(10 * time.Second)
 		c.append = func(rows []recording.Row) error {
