@@ -19,6 +19,7 @@ type knot struct {
 	joules float64
 	own    float64 // standard deviation of joules, independent of other GPUs
 	shared float64 // likewise, the part that moves together on all GPUs
+	path   float64 // J²: what has added up since the first knot; two knots have that of the earlier one in common
 	power  float64 // watts at x
 }
 
@@ -26,7 +27,9 @@ type knot struct {
 type edge struct {
 	joules       float64
 	own, shared  float64 // standard deviations; shared: the part that moves together on all GPUs
+	path         float64 // as of a knot
 	interpolated bool    // the edge lies clearly between two readings
+	blind        bool    // nothing says how the energy between them is spread
 	distance     float64 // seconds to the nearest knot
 	interval     float64 // seconds between the knots around it
 	ok           bool
@@ -55,7 +58,7 @@ func (c curve) at(t float64) edge {
 // near extends the curve from knot i at the power read there: for edges that the driver's lag puts just outside.
 func (c curve) near(i int, t float64) edge {
 	k := c.knots[i]
-	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, shared: k.shared, distance: math.Abs(t - k.x), ok: true}
+	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, shared: k.shared, path: k.path, distance: math.Abs(t - k.x), ok: true}
 }
 
 // between reads the curve between knots i and i+1. The knots say how much energy went through; power says when.
@@ -72,13 +75,14 @@ func (c curve) between(i int, t float64) edge {
 	e.interpolated = e.distance > onReading
 	weight := s / span
 	e.own = (1-weight)*a.own + weight*b.own // neighbours meet the sensor's ticks at about the same age
+	e.path = (1-weight)*a.path + weight*b.path
 
-	stepHere := false
+	step := !c.linear && stepped(a.power, b.power, mean)
 	switch {
 	case c.linear:
 		e.joules = a.joules + a.power*s + (b.power-a.power)*s*s/(2*span)
-	case stepped(a.power, b.power, mean):
-		e.joules, stepHere = acrossStep(a, b, t)
+	case step:
+		e.joules = acrossStep(a, b, t)
 	default:
 		e.joules = a.joules + mean*s
 	}
@@ -87,8 +91,11 @@ func (c curve) between(i int, t float64) edge {
 	least := max(a.joules+lo*s, b.joules-hi*(span-s))
 	most := min(a.joules+hi*s, b.joules-lo*(span-s))
 	shape := square(most-least)/12 + square(e.joules-(most+least)/2)
-	if stepHere { // two values agree on E; that there is such a step could still be chance
-		shape = min(shape, 4*(square(a.own)+square(b.own)))
+	e.blind = true
+	if step {
+		if one := c.oneStep(i, t, e.joules); one < shape {
+			shape, e.own, e.blind = one, 0, false // it holds what the knots are off by
+		}
 	}
 	e.shared = math.Sqrt(shape + square((1-weight)*a.shared) + square(weight*b.shared))
 	return e
@@ -97,7 +104,7 @@ func (c curve) between(i int, t float64) edge {
 // acrossStep is E(t) where power went from a's to b's in one step between them: E follows the old power up to the step
 // and then the new one, whichever has it higher (lower, for a step down). Where both say the same within their errors
 // the step is here, at t, and the better known one counts for more; the higher of two noisy values would be biased.
-func acrossStep(a, b knot, t float64) (joules float64, here bool) {
+func acrossStep(a, b knot, t float64) (joules float64) {
 	old := func(t float64) float64 { return a.joules + a.power*(t-a.x) }
 	after := func(t float64) float64 { return b.joules - b.power*(b.x-t) }
 	variance := square(a.own) + square(b.own)
@@ -111,13 +118,53 @@ func acrossStep(a, b knot, t float64) (joules float64, here bool) {
 	near := 2 * math.Sqrt(variance) / math.Abs(b.power-a.power)
 	switch { // at the seams E must not fall
 	case math.Abs(t-step) <= near:
-		joules, here = both(t), variance > 0
+		joules = both(t)
 	case t < step:
 		joules = min(old(t), both(step-near))
 	default:
 		joules = max(after(t), both(step+near))
 	}
-	return min(max(joules, a.joules), b.joules), here
+	return min(max(joules, a.joules), b.joules)
+}
+
+// oneStep returns the variance of joules as E(t) if power went from that of knot i to that of the next in one step, no
+// matter when. E is then the higher (for a step down, the lower) of what the old power says from the knot before and the
+// new one from the knot after; each is known to some error, and the moments of the higher of two normal values are known
+// (Clark 1961). That the step is at t, as the mark of a load that begins there would have it, is not assumed.
+func (c curve) oneStep(i int, t, joules float64) float64 {
+	a, b := c.knots[i], c.knots[i+1]
+	s, rest := t-a.x, b.x-t
+	old, after := a.joules+a.power*s-joules, b.joules-b.power*rest-joules // against joules
+	if b.power < a.power {
+		old, after = -old, -after
+	}
+	before, later := c.unsteady(i, -1), c.unsteady(i+1, 1)
+	va, vb := square(a.own)+square(before*s), square(b.own)+square(later*rest)
+	both := math.Sqrt(va + vb)
+	if both == 0 {
+		return square(max(old, after))
+	}
+	alpha := (old - after) / both
+	density, share := math.Exp(-alpha*alpha/2)/math.Sqrt(2*math.Pi), math.Erfc(-alpha/math.Sqrt2)/2
+	return max(0, (square(old)+va)*share+(square(after)+vb)*(1-share)+(old+after)*both*density)
+}
+
+// unsteady is by how much power at the knots up to two seconds from knot i, on that side, and the mean power between them
+// differ: so much may the mean power between knot i and a step be off. A few equal values do not say that power is steady,
+// and counter and power are two sensors.
+func (c curve) unsteady(i, side int) float64 {
+	const least, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
+	at := c.knots[i]
+	lo, hi := at.power, at.power
+	for j := i; j >= 0 && j < len(c.knots) && math.Abs(c.knots[j].x-at.x) < lookBack.Seconds()+0.2; j += side {
+		k := c.knots[j]
+		lo, hi = min(lo, k.power), max(hi, k.power)
+		if seconds := k.x - at.x; math.Abs(seconds) > long {
+			mean := (k.joules - at.joules) / seconds
+			lo, hi = min(lo, mean), max(hi, mean)
+		}
+	}
+	return max(hi-lo, least*at.power)
 }
 
 // stepped reports that power went from a to b in a step, the mean lying in between.

@@ -127,6 +127,7 @@ type estimate struct {
 	start, end  edge
 	gapVariance float64 // J², of stretches without readings
 	bracketed   bool
+	alone       bool // the power just outside the window, on both sides, is less than half of that in it
 }
 
 // estimate evaluates the curve at both edges of the window.
@@ -138,6 +139,8 @@ func (tr *trace) estimate(method Method, samples []sample, c curve) estimate {
 		return e
 	}
 	e.start, e.end = c.at(0), c.at(tr.span)
+	first, last := tr.around(samples)
+	e.alone = max(samples[first].power, samples[last].power) < (e.end.joules-e.start.joules)/tr.span/2
 	return e
 }
 
@@ -152,11 +155,12 @@ func (e estimate) energy() sampler.Value {
 // sigma returns the standard deviations of the energy: all of it, and the part that all GPUs share.
 func (e estimate) sigma() (all, shared float64) {
 	shared2 := square(e.start.shared) + square(e.end.shared)
-	if e.span < e.start.interval { // both edges guess about the same stretch, and a window is where the load was
+	// A window is where the load was: two edges that guess err to the same side.
+	if e.span < e.start.interval || e.alone && e.start.blind && e.end.blind {
 		shared2 = square(e.start.shared + e.end.shared)
 	}
 	shared2 += e.gapVariance
-	own2 := square(e.start.own) + square(e.end.own)
+	own2 := square(e.start.own) + square(e.end.own) + math.Abs(e.end.path-e.start.path)
 	return math.Sqrt(own2 + shared2), math.Sqrt(shared2)
 }
 

@@ -93,6 +93,8 @@ func newTrial(random *rand.Rand, model string, of shape, seconds float64) trial 
 	}[model]
 	sensors.CounterPhase = time.Duration(random.Int64N(int64(time.Second)))
 	sensors.RefreshPhase = time.Duration(random.Int64N(int64(time.Second)))
+	// As seen: 99 to 104 ms. A refresh of exactly 100 ms would be equally old at each reading of the schedule.
+	sensors.Refresh = time.Duration(float64(sensors.Refresh) * (0.995 + 0.03*random.Float64()))
 	limit := sim.New(sim.Config{Model: model}).Info().PowerLimitWatts.Or(0)
 	load := sim.Scale{Load: of.load(random, tr.a, tr.b), Factor: limit / 700}
 	tr.gpu = sim.New(sim.Config{Model: model, Sensors: sensors, Load: load})
@@ -115,6 +117,15 @@ func (tr trial) burst() trial {
 		for k := 1; k <= 12; k++ {
 			tr.readings = append(tr.readings, mark+0.01*float64(k))
 		}
+	}
+	return tr
+}
+
+// dense reads at 10 Hz in the window, as the sampler does for a GPU without a counter.
+func (tr trial) dense() trial {
+	tr = tr.live()
+	for at := tr.a + 0.1; at < tr.b; at += 0.1 {
+		tr.readings = append(tr.readings, at)
 	}
 	return tr
 }
