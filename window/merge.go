@@ -22,6 +22,9 @@ func Merge(results ...Result) Result {
 	// Nodes have clocks of their own: only wall time compares, that of the clock in which the marks were told.
 	start := func(r Result) int64 { return r.Skew.There(r.Start).UnixNano }
 	end := func(r Result) int64 { return r.Skew.There(r.End).UnixNano }
+	if slices.ContainsFunc(results, func(r Result) bool { return r.Skew.Bound.Or(0) > SameWindow.Seconds() }) {
+		m.Reasons = add(m.Reasons, ClockOffsetUncertain) // found after the node had judged its window
+	}
 	if apart(results, start) || apart(results, end) {
 		m.Reasons = add(m.Reasons, DifferentWindows)
 	}

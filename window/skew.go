@@ -2,6 +2,7 @@ package window
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"wattmark/sampler"
@@ -41,6 +42,17 @@ func (s Skew) Through(end Skew) Skew {
 		s.Bound = sampler.Some(s.Bound.Or(0) + math.Abs(last-first))
 	}
 	return s
+}
+
+// Compared returns the result of a node whose clock was compared once more after its window.
+func (r Result) Compared(end Skew) Result {
+	before := r.Skew.Bound.Or(0)
+	r.Skew = r.Skew.Through(end)
+	r.GPUs = slices.Clone(r.GPUs)
+	for i := range r.GPUs {
+		r.GPUs[i].misplaced(r.Skew.Bound.Or(0) - before)
+	}
+	return r
 }
 
 // uncertain reports that the edges are off by so much of an interval between readings that energies of several nodes

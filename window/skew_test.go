@@ -132,3 +132,21 @@ func TestSkewThrough(t *testing.T) {
 		}
 	}
 }
+
+func TestCompared(t *testing.T) {
+	r, _ := skewed(t, "n1", skew(0, 0.001), sim.Constant(500), 10, 40)
+	late := r.Compared(skew(0.05, 0.002))
+	if got := late.Skew.Bound.Or(0); math.Abs(got-0.051) > 1e-9 || late.Start != r.Start {
+		t.Errorf("bound %v s from %v, want 0.051 s from %v", got, late.Start, r.Start)
+	}
+	if got, want := late.Bound().Or(0), math.Hypot(r.Bound().Or(0), 25); math.Abs(got-want) > 1 {
+		t.Errorf("energy bound = %v J, want %v: 50 ms more at 500 W", got, want)
+	}
+	drifted := r.Compared(skew(0.11, 0.002))
+	if m := window.Merge(drifted, r.As("x")); !slices.Contains(m.Reasons, window.ClockOffsetUncertain) {
+		t.Errorf("drifted by 0.11 s: reasons %v", m.Reasons)
+	}
+	if m := window.Merge(late); slices.Contains(m.Reasons, window.ClockOffsetUncertain) {
+		t.Errorf("drifted by 0.05 s: reasons %v", m.Reasons)
+	}
+}

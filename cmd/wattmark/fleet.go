@@ -36,7 +36,7 @@ const (
 	probes     = 8                      // the quickest of them counts
 	probesOnce = 8                      // nodes that are asked at the same time: our own queue is not the network's delay
 	connecting = 2 * time.Second        // until a node that does not answer is given up
-	patience   = 100 * time.Millisecond // of a mark-end: then one probe has to do
+	patience   = 100 * time.Millisecond // of a mark-end: what is not known by then is found out after it
 )
 
 // fleet returns the daemons that --addr names, each with a role where it has one: prefill=host:port.
@@ -88,32 +88,48 @@ func (f fleet) post(ctx context.Context, path string, shared url.Values, withRol
 	})
 }
 
-// open connects to all nodes and compares their clocks with ours: the first request of each opens its connection and
-// does not count. hurry is when a mark waits for it; the zero time: none does.
-func (f fleet) open(ctx context.Context, hurry time.Time) {
+// compare connects to all nodes and compares their clocks with ours: the first question to each opens its connection
+// and does not count. Where a mark waits for it, that is until when; what has not come about by then is left out. The
+// zero time: nothing waits.
+func (f fleet) compare(ctx context.Context, until time.Time) {
 	places := make(chan struct{}, probesOnce)
+	limit, cancel := ctx, context.CancelFunc(func() {})
+	if !until.IsZero() {
+		limit, cancel = context.WithDeadline(ctx, until)
+	}
+	defer cancel()
 	f.each(func(n *node) error {
-		limit, cancel := context.WithTimeout(ctx, connecting)
+		opening, cancel := context.WithTimeout(limit, connecting)
 		defer cancel()
-		if _, err := n.client.probe(limit); err != nil {
+		_, err := n.client.probe(opening)
+		if err == nil {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+				err = n.compare(limit)
+			case <-limit.Done():
+			}
+		}
+		if limit.Err() != nil && ctx.Err() == nil { // the mark goes out, and says whether the node is there
+			return nil
+		}
+		return err
+	})
+}
+
+// compare asks the node for its time; the quickest answer counts.
+func (n *node) compare(ctx context.Context) error {
+	best := math.Inf(1)
+	for range probes {
+		seen, err := n.client.probe(ctx)
+		if err != nil {
 			return err
 		}
-		places <- struct{}{}
-		defer func() { <-places }()
-		for i := range probes {
-			if i > 0 && !hurry.IsZero() && time.Now().After(hurry) {
-				break
-			}
-			seen, err := n.client.probe(ctx)
-			if err != nil {
-				return err
-			}
-			if bound, known := n.skew.Bound.Known(); !known || seen.Bound.Or(math.Inf(1)) < bound {
-				n.skew = seen
-			}
+		if bound := seen.Bound.Or(best); bound < best {
+			n.skew, best = seen, bound
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // probe asks a daemon for its time. Wherever between question and answer it looked at its clock, that clock is ahead of
@@ -135,6 +151,16 @@ func (c client) probe(ctx context.Context) (window.Skew, error) {
 	return window.Skew{
 		Offset: sampler.Some(time.Duration(clock.UnixNano - middle).Seconds()), Bound: sampler.Some((took / 2).Seconds()),
 	}, nil
+}
+
+// uncompared are the nodes that answered a mark, and whose clocks there was no time to look at before it.
+func (f fleet) uncompared() (late fleet) {
+	for _, n := range f {
+		if n.err == nil && !n.skew.Offset.OK() {
+			late = append(late, n)
+		}
+	}
+	return late
 }
 
 // failed is why nodes gave no answer, each by its name.

@@ -44,7 +44,7 @@ func (c markStartCmd) startAll(ctx context.Context, std streams, nodes fleet) er
 	if run == "" {
 		run = newRun()
 	}
-	nodes.open(ctx, time.Time{})
+	nodes.compare(ctx, time.Time{})
 	at := c.AtUnix
 	if at == "" {
 		at = unixText(time.Now())
@@ -108,12 +108,17 @@ func (c conclusion) conclude(ctx context.Context, std streams, nodes fleet) erro
 	if err != nil {
 		return err
 	}
-	nodes.open(ctx, c.hurry)
+	nodes.compare(ctx, c.hurry)
 	fields := form(c.fields...)
 	if benchmark != nil && benchmark.Err == nil {
 		fields.Set("benchmark", benchmarkText(*benchmark))
 	}
 	nodes.post(ctx, c.path, fields, c.roles)
+	late := nodes.uncompared()
+	late.compare(ctx, time.Time{})
+	for _, n := range late {
+		n.err = nil // it has measured; what it said of its clock at the start must do
+	}
 
 	var results []window.Result
 	for _, n := range nodes {
@@ -129,6 +134,9 @@ func (c conclusion) conclude(ctx context.Context, std streams, nodes fleet) erro
 			if n.role != "" && result.GPUs[i].Role == "" {
 				result.GPUs[i].Role = n.role
 			}
+		}
+		if slices.Contains(late, n) {
+			result = result.Compared(n.skew)
 		}
 		results = append(results, result.As(n.addr))
 	}
