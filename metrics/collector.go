@@ -19,7 +19,7 @@ type collector struct {
 
 // descs are the metrics of the catalogue.
 type descs struct {
-	info, power, limit, energy, temperature, clock, utilization, last *prometheus.Desc
+	info, power, instant, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
 	stretch, period, throttle, gaps                        *prometheus.Desc
 	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
@@ -36,6 +36,7 @@ func newCollector(o Options) *collector {
 		info: desc("gpu_info", "What the GPU is; power_source names the sensor behind wattmark_gpu_power_watts.",
 			"gpu", "uuid", "vendor", "model", "pci_bus_id", "driver_version", "power_source"),
 		power:       desc("gpu_power_watts", "Board power at the last reading.", "gpu", "uuid"),
+		instant:     desc("gpu_instant_power_watts", "Board power over the last tens of milliseconds, where the driver has it beside the mean that wattmark_gpu_power_watts is.", "gpu", "uuid"),
 		limit:       desc("gpu_power_limit_watts", "Power limit in force when wattmark started.", "gpu", "uuid"),
 		energy:      desc("gpu_energy_joules_total", "Energy used since wattmark started, by method: the hardware's counter, or the integral of power.", "gpu", "uuid", "method"),
 		temperature: desc("gpu_temperature_celsius", "GPU temperature at the last reading.", "gpu", "uuid"),
@@ -68,7 +69,7 @@ func newCollector(o Options) *collector {
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
-		d.info, d.power, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
+		d.info, d.power, d.instant, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
 		d.stretch, d.period, d.throttle, d.gaps, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
@@ -156,6 +157,7 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	}
 	const hertz = 1e6 // per MHz
 	out.known(c.d.power, reading.PowerWatts, 1, gpu, uuid)
+	out.known(c.d.instant, reading.InstantWatts, 1, gpu, uuid)
 	out.known(c.d.temperature, decimal(reading.TemperatureC), 1, gpu, uuid)
 	out.known(c.d.clock, decimal(reading.ClockMHz), hertz, gpu, uuid, "sm")
 	out.known(c.d.clock, decimal(reading.MemoryClockMHz), hertz, gpu, uuid, "memory")

@@ -17,11 +17,12 @@ import (
 
 // aggregateCmd measures offline and patches a benchmark's aggregate: from window files, which finishes what mark-end
 // left pending; from the CSV that nvidia-smi, amd-smi or serve --csv wrote, which is what InferenceX's own script does;
-// or from all CSV files below a folder. Paths are not made absolute: they stand in the validation file as given.
+// from all CSV files below a folder; or from a Prometheus that scraped the nodes. Paths are not made absolute: they stand in the validation file as given.
 type aggregateCmd struct {
 	Window   []string `required:"" xor:"source" sep:"none" placeholder:"FILE" help:"power_window_<run>.json; repeat to merge nodes, or a pattern in quotes; prefill=FILE and decode=FILE give roles."`
 	CSV      string   `required:"" xor:"source" name:"csv" env:"WATTMARK_AGGREGATE_CSV" placeholder:"FILE" help:"Recorded readings, as nvidia-smi, amd-smi or serve --csv write them."`
 	Backfill string   `required:"" xor:"source" placeholder:"DIR" help:"Do --csv for every agg_<R>.json below DIR that has <R>.json and a CSV beside it."`
+	prometheusFlags
 
 	BenchResult      string   `placeholder:"FILE" help:"The benchmark's result."`
 	AggResult        string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
@@ -33,7 +34,7 @@ type aggregateCmd struct {
 	AllowSimulated bool `help:"Let results of simulated GPUs be valid."`
 	JSON           bool `name:"json" help:"Print the result as JSON."`
 
-	MaxGap  time.Duration `default:"3s" help:"With --csv: how far apart readings may be."`
+	MaxGap  time.Duration `default:"3s" help:"With --csv and --prometheus: how far apart readings may be."`
 	CSVZone string        `name:"csv-zone" default:"local" placeholder:"ZONE" help:"With --csv: the zone of times that name none: local, UTC, Europe/Berlin, +0200."`
 	Strict  bool          `default:"true" negatable:"" help:"With --csv: take odd files exactly as InferenceX's script does; docs/inferencex.md has the differences."`
 }
@@ -54,7 +55,7 @@ func (c aggregateCmd) Validate() error {
 		return fmt.Errorf("--max-gap=%v: it must be positive", c.MaxGap)
 	}
 	_, err := parseZone(c.CSVZone)
-	return errors.Join(err, c.check())
+	return errors.Join(err, c.check(), c.checkPrometheus())
 }
 
 // Run measures, patches and says what it did.
@@ -64,6 +65,8 @@ func (c aggregateCmd) Run(ctx context.Context, std streams) error {
 		return c.backfill(ctx, std)
 	case c.CSV != "":
 		return c.fromCSV(std)
+	case c.Prometheus != "":
+		return c.fromPrometheus(ctx, std)
 	}
 	benchmark := readBenchmark(c.BenchResult)
 	result, err := c.fromWindows(std, benchmark)
@@ -78,7 +81,7 @@ func (c aggregateCmd) Run(ctx context.Context, std streams) error {
 // finish writes the files and says what became of them.
 func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sources) error {
 	files := agg.Files{Aggregate: c.AggResult, Validation: c.ValidationResult, MustExist: true, Sources: sources}
-	if files.Validation == "" {
+	if files.Validation == "" && c.BenchResult != "" {
 		files.Validation = agg.ValidationName(c.BenchResult, result.Run, "")
 	}
 	var err error
@@ -100,7 +103,8 @@ func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sour
 	} else {
 		printVerdict(std.err, result)
 	}
-	if c.required() && (!result.Valid() || result.Aggregate.Status != agg.StatusPatched || err != nil) {
+	written := result.Aggregate.Status == agg.StatusPatched || c.AggResult == ""
+	if c.required() && (!result.Valid() || !written || err != nil) {
 		return exitCode(exitFailed)
 	}
 	return nil

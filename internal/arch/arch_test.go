@@ -63,7 +63,7 @@ func rules() []rule {
 			folder: "cmd/wattmark",
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics", "dcgm",
-				"probe", "page", "state", "internal/atomicfile",
+				"probe", "promsource", "page", "state", "internal/atomicfile",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
@@ -81,6 +81,11 @@ func rules() []rule {
 			std: []string{"os/exec"},
 			why: "runs the built program on scripted drivers, and beside other programs",
 		},
+		{
+			folder: "promsource", module: []string{"sampler"},
+			why: "readings from a Prometheus' HTTP API: facts, as recording has them; it streams the answers by itself",
+		},
+		{folder: "internal/promdouble", module: []string{"sampler"}, why: "a test double: what a Prometheus stores of readings"},
 		{folder: "internal/atomicfile", why: "a leaf"},
 		{folder: "internal/arch", why: "a leaf"},
 		{folder: "internal/nvmldouble", std: []string{"os/exec"}, why: "a test double: it runs the compiler and imports no product code"},
