@@ -68,6 +68,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestMain(m *testing.M) {
+	crashMain()
 	flag.Bool("update", false, "write the golden files")
 	os.Exit(m.Run())
 }

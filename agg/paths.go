@@ -15,6 +15,7 @@ import (
 // What may be wrong with a path that a caller names.
 var (
 	ErrForbidden      = errors.New("path is not inside the results folder")
+	ErrNoFolder       = errors.New("the results folder cannot be opened")
 	ErrValidationName = errors.New("not a name for a validation file")
 	ErrOwnFile        = errors.New("it is a file of wattmark's own")
 	ErrNotValidation  = errors.New("it exists and is not a validation file")
@@ -28,7 +29,7 @@ const (
 
 // Confine returns path relative to dir, for use in dir's os.Root. It returns ErrForbidden if path, relative to dir or
 // absolute, leaves dir; and atomicfile's errors if it leads over a link or to something other than a regular file.
-// The file need not exist.
+// The file need not exist. With ErrNoFolder, of a folder that is not there now, it returns the relative path too.
 func Confine(dir, name string) (string, error) {
 	switch {
 	case name == "" || strings.ContainsFunc(name, unicode.IsControl): // NUL ends it, a newline spoils logs and listings
@@ -48,7 +49,7 @@ func Confine(dir, name string) (string, error) {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return "", err
+		return relative, fmt.Errorf("%w: %w", ErrNoFolder, err)
 	}
 	defer func() { _ = root.Close() }()
 	if err := atomicfile.Check(root, relative); err != nil {

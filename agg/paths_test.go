@@ -80,7 +80,7 @@ func TestConfine(t *testing.T) {
 		{dir, "outer/not-yet.json", "", atomicfile.ErrLink},
 		{dir, dir + "/outer/x.json", "", atomicfile.ErrLink},
 
-		{filepath.Join(dir, "none"), "x", "", os.ErrNotExist},
+		{filepath.Join(dir, "none"), "x", "x", agg.ErrNoFolder}, // now it is not there
 	} {
 		got, err := agg.Confine(test.dir, test.path)
 		if got != test.want || !errors.Is(err, test.err) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -41,7 +42,8 @@ func (s *Server) checkFiles(f fields) error {
 		if s.inside(f.ValidationResult) == s.inside(f.AggResult) {
 			return fmt.Errorf("%w: agg_result and validation_result are the same file", errPath)
 		}
-		if err := agg.CheckValidation(s.config.Results, s.inside(f.ValidationResult)); err != nil {
+		err := agg.CheckValidation(s.results(), s.inside(f.ValidationResult))
+		if err != nil && (errors.Is(err, agg.ErrNotValidation) || errors.Is(err, agg.ErrValidationName) || s.folderError() == nil) {
 			return fmt.Errorf("%w: validation_result: %w", errPath, err)
 		}
 	}
@@ -49,10 +51,14 @@ func (s *Server) checkFiles(f fields) error {
 }
 
 func (s *Server) confine(path string) (string, error) {
-	if s.config.Results == nil {
+	if s.results() == nil {
 		return "", fmt.Errorf("%w: the daemon has no results folder", agg.ErrForbidden)
 	}
-	return agg.Confine(s.config.ResultsDir, path)
+	name, err := agg.Confine(s.config.ResultsDir, path)
+	if errors.Is(err, agg.ErrNoFolder) {
+		return name, nil // the window is measured all the same, and the answer says what could not be written
+	}
+	return name, err
 }
 
 // benchmark reads what the request says about the benchmark. An unreadable file is a reason, not an error.
@@ -63,7 +69,7 @@ func (s *Server) benchmark(f fields) agg.Benchmark {
 		if err != nil {
 			return agg.Benchmark{Reasons: []window.Reason{window.InvalidBenchmarkResult}, Err: err}
 		}
-		return agg.ReadBenchmarkFile(s.config.Results, name)
+		return agg.ReadBenchmarkFile(s.results(), name)
 	case len(f.Benchmark) > 0:
 		return agg.InlineBenchmark(f.Benchmark)
 	default:
@@ -107,7 +113,7 @@ func (s *Server) conclude(e *ended) error {
 	}
 	result.Aggregate = s.writeBenchmarkFiles(e.asked, &result, sources)
 	e.waiting = result.Aggregate.Status == agg.StatusPending || result.Aggregate.Status == agg.StatusFailed
-	if s.config.Results == nil {
+	if s.results() == nil {
 		result.Notes = append(result.Notes, window.FileUnwritable)
 	} else {
 		if err := s.writeWindowFile(result, e, agg.Kept(src, s.kept(e, result))); err != nil {
@@ -146,9 +152,9 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 			start, last = from, s.config.Sampler.Now()
 		}
 	}
-	if e.again && s.config.Results != nil && s.inMemory(start, e.mark.GPUs) != nil {
+	if e.again && s.results() != nil && s.inMemory(start, e.mark.GPUs) != nil {
 		var file agg.WindowFile
-		text, _, err := atomicfile.Read(s.config.Results, s.windowFile(e.mark.Run), agg.MaxWindowFile)
+		text, _, err := atomicfile.Read(s.results(), s.windowFile(e.mark.Run), agg.MaxWindowFile)
 		if err == nil {
 			err = file.UnmarshalJSON(text)
 		}
@@ -198,7 +204,7 @@ func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq
 	if err != nil {
 		return err
 	}
-	return atomicfile.Stream(s.config.Results, s.windowFile(e.mark.Run), func(w io.Writer) error {
+	return atomicfile.Stream(s.results(), s.windowFile(e.mark.Run), func(w io.Writer) error {
 		if err := agg.EncodeWindow(w, result, s.config.Limits, mark, series); err != nil {
 			return err
 		}
@@ -220,10 +226,13 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 	files.Aggregate, files.Validation = s.inside(f.AggResult), s.inside(files.Validation)
 	if folder := filepath.Dir(files.Validation); folder != "." {
 		// As the benchmark's own script does. If this fails, so does writing there, and that says why.
-		_ = s.config.Results.MkdirAll(folder, 0o755)
+		_ = s.results().MkdirAll(folder, 0o755)
 	}
-	aggregate, err := agg.Write(s.config.Results, *result, files)
+	aggregate, err := agg.Write(s.results(), *result, files)
 	aggregate.Path = f.AggResult
+	if gone := s.folderError(); gone != nil && aggregate.Status == agg.StatusPending {
+		aggregate.Status, aggregate.Detail = agg.StatusFailed, gone.Error()
+	}
 	if err != nil {
 		s.config.Logger.Warn("validation file not written", "window", result.Run, "err", err)
 		aggregate.Detail = strings.TrimPrefix(aggregate.Detail+"; validation file: "+err.Error(), "; ")
@@ -287,7 +296,7 @@ func (s *Server) Interrupt() {
 	defer s.config.Flush()
 	s.viewers.leave()
 	open := s.marks.All()
-	if len(open) == 0 || s.config.Results == nil {
+	if len(open) == 0 || s.results() == nil {
 		return
 	}
 	now := s.config.Sampler.Now()

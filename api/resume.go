@@ -75,7 +75,7 @@ func (s *Server) endOfOtherBoot(mark window.Mark) {
 			}
 		}
 	}
-	if last == mark.Start || s.config.Results == nil {
+	if last == mark.Start || s.results() == nil {
 		log.Warn("window of another boot or host: no readings of it are left")
 		return
 	}
@@ -154,10 +154,10 @@ func (e *ended) toFile() ([]byte, error) {
 
 // onDisk reads an ended window of that run from its file.
 func (s *Server) onDisk(run string) (*ended, bool) {
-	if s.config.Results == nil || !validRun(run) {
+	if s.results() == nil || !validRun(run) {
 		return nil, false
 	}
-	head, err := agg.ReadWindowHead(s.config.Results, s.windowFile(run))
+	head, err := agg.ReadWindowHead(s.results(), s.windowFile(run))
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			s.config.Logger.Debug("window file not read", "window", run, "err", err)

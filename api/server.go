@@ -34,8 +34,8 @@ type Config struct {
 	Sampler      *sampler.Sampler
 	Backend      func() Backend
 	Limits       window.Limits
-	Results      *os.Root // the only folder in which callers can name files; nil: they cannot
-	ResultsDir   string   // its path
+	Results      *os.Root // the only folder in which callers can name files; nil: there is none yet
+	ResultsDir   string   // its path; opened again where another folder has come there
 	Node         string   // goes into our files' names; may be empty
 	AllowedHosts []string
 	Version      string
@@ -57,6 +57,7 @@ type Server struct {
 	begun  begun
 	load   load
 	before []state.Ended // windows that ended before this process began, the newest last
+	folder folder
 	hosts  []string
 	mux    *http.ServeMux
 
@@ -73,7 +74,7 @@ func New(config Config) *Server {
 		config.Flush = func() {}
 	}
 	config.Limits.Interval = config.Sampler.Interval()
-	s := &Server{config: config, hosts: hosts, load: newLoad(), mux: http.NewServeMux()}
+	s := &Server{config: config, hosts: hosts, load: newLoad(), folder: folder{path: config.ResultsDir, root: config.Results}, mux: http.NewServeMux()}
 	for pattern, handle := range s.routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := handle(w, r); err != nil {

@@ -27,6 +27,7 @@ type built struct {
 var binary built // one build for all tests
 
 func TestMain(m *testing.M) {
+	faultyMain()
 	code := m.Run()
 	if binary.path != "" {
 		_ = os.RemoveAll(filepath.Dir(binary.path))
@@ -68,6 +69,7 @@ type served struct {
 	command *exec.Cmd
 	log     *logBuffer
 	exited  chan error
+	client  *http.Client // of a daemon on a unix socket
 }
 
 type logBuffer struct {

@@ -30,6 +30,7 @@ func main() {
 		os.Exit(amd.RunChild(os.Args[2:]))
 	}
 	unsetEmpty()
+	signal.Ignore(syscall.SIGXFSZ) // a limit on the size of files is an error of the write, not the end of the program
 	ends := []os.Signal{syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGINT) { // as it is for a script's background jobs, and for what they run
 		ends = append(ends, syscall.SIGINT)

@@ -123,6 +123,9 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		d.log.Warn("no results folder: callers cannot name files", "err", err)
 	} else {
 		defer func() { _ = results.Close() }()
+		if n, err := atomicfile.Sweep(results, time.Hour); n > 0 || err != nil {
+			d.log.Info("half-written files of a killed process removed", "files", n, "err", err)
+		}
 	}
 	folder, err := filepath.Abs(c.ResultsDir)
 	if err != nil {

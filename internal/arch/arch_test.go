@@ -88,6 +88,10 @@ func rules() []rule {
 		{folder: "internal/promdouble", module: []string{"sampler"}, why: "a test double: what a Prometheus stores of readings"},
 		{folder: "internal/atomicfile", why: "a leaf"},
 		{folder: "internal/arch", why: "a leaf"},
+		{
+			folder: "internal/callfault", others: []string{"golang.org/x/sys"},
+			why: "a test double of a broken disk; the kernel's filter of system calls is not in package syscall",
+		},
 		{folder: "internal/nvmldouble", std: []string{"os/exec"}, why: "a test double: it runs the compiler and imports no product code"},
 		{folder: "internal/amdsmidouble", std: []string{"os/exec"}, why: "a test double, likewise"},
 		{

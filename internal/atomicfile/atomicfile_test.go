@@ -271,6 +271,28 @@ func TestReplaceLooksAgain(t *testing.T) {
 	holds(t, dir, map[string]string{"file": "other"})
 }
 
+// What killed writers left is swept away, once nobody can be at work on it any more, and nothing else.
+func TestSweep(t *testing.T) {
+	dir, root := folder(t)
+	old := time.Now().Add(-2 * time.Hour)
+	for name, at := range map[string]time.Time{
+		".wattmark-OLD.tmp": old, ".wattmark-YOUNG.tmp": time.Now(), ".wattmark-x": old, "wattmark-x.tmp": old, "agg.json": old,
+	} {
+		write(t, filepath.Join(dir, name), "x")
+		must(t, os.Chtimes(filepath.Join(dir, name), at, at))
+	}
+	must(t, os.Symlink("agg.json", filepath.Join(dir, ".wattmark-link.tmp")))
+	must(t, os.Mkdir(filepath.Join(dir, ".wattmark-folder.tmp"), 0o755))
+	if n, err := atomicfile.Sweep(root, time.Hour); n != 1 || err != nil {
+		t.Errorf("%d files removed, %v; want 1", n, err)
+	}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	if len(entries) != 6 {
+		t.Errorf("left: %v", entries)
+	}
+}
+
 func TestPaths(t *testing.T) {
 	dir, _ := folder(t)
 	must(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))

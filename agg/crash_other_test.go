@@ -1,0 +1,5 @@
+//go:build !linux
+
+package agg_test
+
+func crashMain() {}

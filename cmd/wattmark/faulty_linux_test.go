@@ -1,0 +1,5 @@
+package main
+
+import "wattmark/internal/callfault"
+
+func faultyMain() { callfault.Main() }
