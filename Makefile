@@ -3,7 +3,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 # A missing NVML symbol must stay unbound until its first use: never link with -z now.
 GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build demo test check check-static lint bench endurance test-page clean
+.PHONY: build demo test check check-static lint bench endurance release test-real release test-real test-page clean
 
 build: ## bin/wattmark
 	go build -trimpath -o bin/wattmark ./cmd/wattmark
@@ -33,8 +33,15 @@ endurance: ## what docs/cost.md and docs/accuracy.md show: an hour and a half, o
 test-page: ## the live page in Chromium, with axe-core: needs node, npm and chromium
 	page/browser/test.sh
 
+release: ## dist/: tarballs for amd64 and arm64, SBOM, checksums
+	deploy/release/release.sh dist
+
+test-real: ## what needs engines from Debian's packages, and root: containers, Slurm, systemd, Kubernetes, a release
+	deploy/release/test.sh
+	deploy/systemd/test.sh
+
 lint:
 	$(GOLANGCI_LINT) run ./...
 
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -16,6 +16,9 @@ import (
 	"wattmark/api"
 )
 
+// defaultAddr is where the daemon listens unless it is told otherwise.
+const defaultAddr = "127.0.0.1:9844"
+
 // addrFlags name the daemons that a client command talks to.
 type addrFlags struct {
 	Addr    []string      `default:"127.0.0.1:9844" sep:"," help:"Daemon: host:port, a URL, or unix:/path.sock. Repeat for several nodes; prefill=ADDR and decode=ADDR give them roles."`

@@ -61,7 +61,11 @@ type cli struct {
 	Aggregate aggregateCmd `cmd:"" help:"Power into a benchmark's aggregate, offline: from window files or a recorded CSV."`
 	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the GPUs, their sensors, and what is wrong with them."`
 	Ready     readyCmd     `cmd:"" help:"Wait until a daemon has a reading of every GPU."`
+	Health    healthCmd    `cmd:"" help:"Ask whether a daemon lives, as a container's health check does."`
 	Demo      demoCmd      `cmd:"" help:"The whole story on simulated GPUs, in half a minute."`
+
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print wattmark(1)."`
 }
 
 // streams are what a command writes to: data to out, words for people to err.

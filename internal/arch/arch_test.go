@@ -86,6 +86,10 @@ func rules() []rule {
 			why: "readings from a Prometheus' HTTP API: facts, as recording has them; it streams the answers by itself",
 		},
 		{folder: "internal/promdouble", module: []string{"sampler"}, why: "a test double: what a Prometheus stores of readings"},
+		{
+			folder: "deploy/release", others: []string{"github.com/CycloneDX/cyclonedx-go"}, std: []string{"os/exec"},
+			why: "a module of its own: what makes a release is not linked into it",
+		},
 		{folder: "internal/atomicfile", why: "a leaf"},
 		{folder: "internal/arch", why: "a leaf"},
 		{
