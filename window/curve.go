@@ -94,7 +94,8 @@ func (c curve) between(i int, t float64) edge {
 	e.blind = true
 	if step {
 		if one := c.oneStep(i, t, e.joules); one < shape {
-			shape, e.own, e.blind = one, 0, false // it holds what the knots are off by
+			shape, e.own = one, 0         // it holds what the knots are off by
+			e.blind = span >= farReadings // the higher of two values of which one is a glimpse: to the same side at both edges
 		}
 	}
 	e.shared = math.Sqrt(shape + square((1-weight)*a.shared) + square(weight*b.shared))
@@ -149,15 +150,24 @@ func (c curve) oneStep(i int, t, joules float64) float64 {
 	return max(0, (square(old)+va)*share+(square(after)+vb)*(1-share)+(old+after)*both*density)
 }
 
+// farReadings is from how many seconds apart readings are glimpses of power, as scrapes are.
+const farReadings = 2.1
+
 // unsteady is by how much power at the knots up to two seconds from knot i, on that side, and the mean power between them
 // differ: so much may the mean power between knot i and a step be off. A few equal values do not say that power is steady,
 // and counter and power are two sensors.
 func (c curve) unsteady(i, side int) float64 {
-	const least, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
-	at := c.knots[i]
+	const close, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
+	at, least := c.knots[i], close
 	lo, hi := at.power, at.power
-	for j := i; j >= 0 && j < len(c.knots) && math.Abs(c.knots[j].x-at.x) < lookBack.Seconds()+0.2; j += side {
+	for j := i; j >= 0 && j < len(c.knots); j += side {
 		k := c.knots[j]
+		if math.Abs(k.x-at.x) >= farReadings {
+			if j != i+side {
+				break
+			}
+			least = usualSpread // two glimpses that agree may do so by chance
+		}
 		lo, hi = min(lo, k.power), max(hi, k.power)
 		if seconds := k.x - at.x; math.Abs(seconds) > long {
 			mean := (k.joules - at.joules) / seconds
