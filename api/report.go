@@ -52,40 +52,25 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 // windowOf returns the window's file: from disk, or made from memory where it is not there. release gives back what
 // bounds the memory that requests use.
 func (s *Server) windowOf(r *http.Request, run string) (file agg.WindowFile, release func(), err error) {
-	unknown := fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
-	e, known := s.ended.find(run)
-	if known {
-		run = e.mark.Run
+	e, ok := s.findEnded(run)
+	if !ok {
+		return file, nil, fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
 	}
-	if !validRun(run) {
-		return file, nil, unknown
-	}
-	result, onDisk := s.onDisk(run)
-	if !onDisk && !known {
-		return file, nil, unknown
-	}
-	span := window.Window{Start: result.Start, End: result.End}
-	if !onDisk {
-		if err := file.Result.UnmarshalJSON(e.answer); err != nil {
-			return file, nil, err
-		}
-		span = window.Window{Start: file.Result.Start, End: file.Result.End}
-	}
-	if release, err = s.holdFor(r.Context(), span, readPatience); err != nil {
+	if release, err = s.holdFor(r.Context(), e.span, readPatience); err != nil {
 		return file, nil, err
 	}
-	if !onDisk {
-		file.Limits = s.config.Limits
-		file.Series = slices.Collect(agg.Kept(window.Only(s.config.Sampler, e.mark.GPUs...), span))
-		return file, release, nil
+	if s.config.Results != nil {
+		text, _, err := atomicfile.Read(s.config.Results, s.windowFile(e.mark.Run), agg.MaxWindowFile)
+		if err == nil && file.UnmarshalJSON(text) == nil {
+			return file, release, nil
+		}
 	}
-	text, _, err := atomicfile.Read(s.config.Results, s.windowFile(run), agg.MaxWindowFile)
-	if err == nil {
-		err = file.UnmarshalJSON(text)
-	}
-	if err != nil {
+	if err := file.Result.UnmarshalJSON(e.answer); err != nil {
 		release()
-		return file, nil, fmt.Errorf("read the window's file: %w", err)
+		return file, nil, fmt.Errorf("the result of %s: %w", e.mark.Run, err)
 	}
+	file.Limits = s.config.Limits
+	span := window.Window{Start: file.Result.Start, End: file.Result.End}
+	file.Series = slices.Collect(agg.Kept(window.Only(s.config.Sampler, e.mark.GPUs...), span))
 	return file, release, nil
 }

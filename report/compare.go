@@ -69,7 +69,7 @@ func compare(runs []Run) *comparison {
 	}
 	for _, what := range compareds() {
 		row := comparedRow{Label: what.label}
-		any := false
+		known := false
 		for i, run := range runs {
 			v := what.of(run.Result)
 			bound := sampler.Value{}
@@ -80,10 +80,10 @@ func compare(runs []Run) *comparison {
 			if i > 0 {
 				cell.Difference, cell.Beyond = differs(what, first, run.Result, same)
 			}
-			any = any || v.OK()
+			known = known || v.OK()
 			row.Cells = append(row.Cells, cell)
 		}
-		if any {
+		if known {
 			c.Rows = append(c.Rows, row)
 		}
 	}

@@ -16,15 +16,19 @@ func explain(r window.Result) []figure {
 	bound, known := r.Bound().Known()
 	joules := r.Energy().Or(0)
 	if known && joules > 0 {
-		list = append(list, figure{"Bound", "± " + number(sampler.Some(bound), places(bound), "J"),
+		list = append(list, figure{
+			"Bound", "± " + number(sampler.Some(bound), places(bound), "J"),
 			"Two standard deviations of the random error, " + percent(bound/joules) + " of the energy: how well the energy at the two edges is " +
 				"known, from when a counter last stepped and how steady power was between two readings. Counts of tokens are exact, so " +
-				"joules per token have the same share."})
+				"joules per token have the same share.",
+		})
 	}
 	if tolerance, ok := r.Tolerance().Known(); ok && joules > 0 {
-		list = append(list, figure{"Tolerance of the sensors", "± " + number(sampler.Some(tolerance), 0, "J"),
+		list = append(list, figure{
+			"Tolerance of the sensors", "± " + number(sampler.Some(tolerance), 0, "J"),
 			percent(tolerance/joules) + ": gain and offset of the sensors, which no software can correct. It is the same for every window of a " +
-				"card, so it cancels when windows of the same cards are compared, and not when others are."})
+				"card, so it cancels when windows of the same cards are compared, and not when others are.",
+		})
 	}
 	return append(list, crosscheck(r), readings(r), throttling(r))
 }
