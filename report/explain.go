@@ -132,8 +132,10 @@ func about(r window.Result) []figure {
 			}
 			return thousands(float64(*n), 0)
 		}
-		list = append(list, figure{"Benchmark", count(w.Completed) + " queries",
-			count(w.InputTokens) + " input tokens, " + count(w.OutputTokens) + " output tokens"})
+		list = append(list, figure{
+			"Benchmark", count(w.Completed) + " queries",
+			count(w.InputTokens) + " input tokens, " + count(w.OutputTokens) + " output tokens",
+		})
 	}
 	if a := r.Aggregate; a.Status != "" && a.Status != "none" {
 		list = append(list, figure{"Aggregate", plain(a.Status), plain(strings.TrimSpace(a.Path + " " + a.Detail))})
