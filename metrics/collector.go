@@ -21,7 +21,7 @@ type collector struct {
 type descs struct {
 	info, power, instant, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
-	stretch, period, throttle, gaps                        *prometheus.Desc
+	stretch, period, throttle, gaps, rejected              *prometheus.Desc
 	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
 	duration, lateness                                     *prometheus.Desc
 
@@ -46,6 +46,7 @@ func newCollector(o Options) *collector {
 
 		stretch:  desc("gpu_interval_stretch_ratio", "Time between two readings over that configured: more than 1 while driver calls are slow.", "gpu", "uuid"),
 		throttle: desc("gpu_throttle_seconds_total", "Time for which the GPU ran below its clocks, by reason; several may hold at once.", "gpu", "uuid", "reason"),
+		rejected: desc("rejected_readings_total", "Values that no GPU can have had, left out: power, or a step of the energy counter.", "gpu", "quantity"),
 		gaps:     desc("sample_gaps_total", "Times that two good readings of a GPU were further apart than --max-gap.", "gpu"),
 
 		period: desc("gpu_counter_period_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
@@ -70,7 +71,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
 		d.info, d.power, d.instant, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
-		d.stretch, d.period, d.throttle, d.gaps, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
+		d.stretch, d.period, d.throttle, d.gaps, d.rejected, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
 		to <- desc
@@ -130,6 +131,8 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	out.counter(c.d.samples, float64(status.Failed-status.Timeout), gpu, "error")
 	out.counter(c.d.samples, float64(status.Timeout), gpu, "timeout")
 	out.counter(c.d.samples, float64(status.Empty), gpu, "invalid")
+	out.counter(c.d.rejected, float64(status.RejectedPower), gpu, "power")
+	out.counter(c.d.rejected, float64(status.RejectedCounts), gpu, "energy")
 	out.counter(c.d.gaps, float64(status.Gaps), gpu)
 	if status.ThrottleKnown {
 		for i, reason := range throttleReasons() {

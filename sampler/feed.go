@@ -25,15 +25,16 @@ type feed struct {
 	quicken chan struct{} // capacity 1: quickWait has changed
 	maxGap  time.Duration
 
-	mu     sync.Mutex
-	info   Info
-	quick  quick
-	pace   pace
-	ticks  ring     // readings of the schedule
-	extra  ring     // readings made on request
-	asked  *request // what the next read will serve; nil: nobody waits
-	count  Value    // the last known count of the energy counter
-	status Status
+	mu        sync.Mutex
+	info      Info
+	quick     quick
+	pace      pace
+	ticks     ring     // readings of the schedule
+	extra     ring     // readings made on request
+	asked     *request // what the next read will serve; nil: nobody waits
+	count     Value    // the last known count of the energy counter
+	countedAt Moment   // of count
+	status    Status
 }
 
 // request is a read that somebody waits for. All who ask before it begins share it.
@@ -51,9 +52,12 @@ type Status struct {
 	Busy    time.Time // when the driver call now running began; zero: none
 	Reads   uint64    // good and failed
 	Failed  uint64
-	Timeout uint64        // of the failed ones, those that the driver gave up on
-	Empty   uint64        // of the good ones, those without power and energy
-	Gaps    uint64        // times that two good readings were more than Config.MaxGap apart
+	Timeout uint64 // of the failed ones, those that the driver gave up on
+	Empty   uint64 // of the good ones, those without power and energy
+	Gaps    uint64 // times that two good readings were more than Config.MaxGap apart
+	// RejectedPower are values of power that no GPU can have had, RejectedCounts steps of the energy counter likewise.
+	RejectedPower, RejectedCounts uint64
+
 	Missed  uint64        // ticks of the schedule that passed while a read was still running
 	MaxCall time.Duration // longest driver call
 	Stretch int           // the interval is so many times the configured one, for driver calls are slow; 1: it is not
@@ -222,8 +226,15 @@ func (f *feed) record(into *ring, reading Reading) {
 
 // addTotals adds what was used since the reading before. The caller holds the mutex.
 func (f *feed) addTotals(reading Reading) {
+	reading, lies := f.info.Believe(reading)
+	f.status.RejectedPower += uint64(lies)
 	if count, ok := reading.EnergyJoules.Known(); ok {
 		advanced := max(0, count-f.count.Or(count))
+		if advanced > 0 && !f.info.believes(advanced, reading.At.Sub(f.countedAt).Seconds()) {
+			f.status.RejectedCounts++
+			advanced = 0
+		}
+		f.countedAt = reading.At
 		f.status.CounterJoules = Some(f.status.CounterJoules.Or(0) + advanced)
 		f.count = reading.EnergyJoules
 	}

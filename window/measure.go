@@ -130,6 +130,7 @@ func measureGPU(series sampler.Series, start, end sampler.Moment, lim Limits) GP
 		return gpu
 	}
 	if tr.rejected > 0 {
+		gpu.Rejected = tr.rejected
 		gpu.Notes = add(gpu.Notes, PowerRejected)
 	}
 

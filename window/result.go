@@ -67,6 +67,7 @@ type GPU struct {
 	AvgPower       sampler.Value `json:"avg_power_w"`
 	MaxPower       sampler.Value `json:"max_power_w"`
 	PowerLimit     sampler.Value `json:"power_limit_w"`
+	Rejected       int           `json:"rejected_samples"` // power values that no GPU can have had, near the window; left out
 	PowerSource    string        `json:"power_source"`
 	ThrottledS     sampler.Value `json:"throttled_s"`
 	MaxTemperature sampler.Value `json:"max_temperature_c"`

@@ -2,6 +2,7 @@ package window
 
 import (
 	"math"
+	"time"
 
 	"wattmark/sampler"
 )
@@ -34,10 +35,12 @@ func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *tra
 		info: series.Info, limits: lim, span: end.Sub(start).Seconds(), readings: series.Readings,
 		counts: make([]sample, 0, n), powers: make([]sample, 0, n), times: make([]float64, 0, n),
 	}
-	for _, r := range series.Readings {
+	for i, r := range series.Readings {
 		s := sample{x: r.At.Sub(start).Seconds(), half: r.Call.Seconds() / 2}
 		tr.times = append(tr.times, s.x)
-		average, instant := tr.believed(r.PowerWatts), tr.believed(r.InstantWatts)
+		r, lies := series.Info.Believe(r)
+		tr.rejected += lies
+		average, instant := tr.drawn(r.PowerWatts, i), tr.drawn(r.InstantWatts, i)
 		s.power = instant.Or(average.Or(math.NaN()))
 		s.instant = instant.OK() || average.OK() && series.Info.PowerPeriod == 0
 		if joules, ok := r.EnergyJoules.Known(); ok {
@@ -53,18 +56,26 @@ func newTrace(series sampler.Series, start, end sampler.Moment, lim Limits) *tra
 	return tr
 }
 
-// believed returns the power if a GPU can draw so much, and counts it as rejected if not: less than nothing, or more
-// than twice its limit. (Power above the limit is ordinary for some milliseconds; readings of megawatts are on record.)
-func (tr *trace) believed(power sampler.Value) sampler.Value {
-	most := 20e3 // where the limit is not known: above any module
-	if limit, ok := tr.limit(); ok {
-		most = 2 * limit
+// drawn returns the power of reading i, and counts it as rejected if it is nothing although the energy counter went on.
+func (tr *trace) drawn(power sampler.Value, i int) sampler.Value {
+	const load, around = 10, time.Second // W: less than any GPU idles at
+	if watts, ok := power.Known(); !ok || watts > 0 {
+		return power
 	}
-	if watts, ok := power.Known(); ok && (watts < 0 || watts > most) {
-		tr.rejected++
-		return sampler.Value{}
+	first, last := i, i
+	for first > 0 && tr.readings[i].At.Sub(tr.readings[first].At) < around {
+		first--
 	}
-	return power
+	for last+1 < len(tr.readings) && tr.readings[last].At.Sub(tr.readings[i].At) < around {
+		last++
+	}
+	from, ok := tr.readings[first].EnergyJoules.Known()
+	to, also := tr.readings[last].EnergyJoules.Known()
+	if seconds := tr.readings[last].At.Sub(tr.readings[first].At).Seconds(); !ok || !also || to-from <= load*seconds {
+		return power
+	}
+	tr.rejected++
+	return sampler.Value{}
 }
 
 // most returns the power that the GPU may draw: its limit, else the most that it was seen to draw.
