@@ -59,6 +59,8 @@ func energyFields() []string { return []string{"start", "end", "gpus"} }
 
 func readingsFields() []string { return append(energyFields(), "format") }
 
+func reportFields() []string { return []string{"format"} }
+
 func eventsFields() []string { return []string{"span_s"} }
 
 // The shapes whose values stand in a form as they do in JSON.
@@ -193,10 +195,16 @@ func (f *fields) check() error {
 	switch {
 	case !slices.Contains([]string{"", "prefill", "decode"}, f.Role):
 		return fmt.Errorf("%w: role is prefill or decode", errSyntax)
-	case !slices.Contains([]string{"", "json", "csv"}, f.Format):
-		return fmt.Errorf("%w: format is json or csv", errSyntax)
 	}
 	return f.checkSkew()
+}
+
+// formatted checks that the format is one of these.
+func (f *fields) formatted(known ...string) error {
+	if f.Format != "" && !slices.Contains(known, f.Format) {
+		return fmt.Errorf("%w: format is %s", errSyntax, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 // validRun reports that a run's name can stand in a file name.

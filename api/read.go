@@ -164,6 +164,9 @@ func (s *Server) readings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := f.formatted("json", "csv"); err != nil {
+		return err
+	}
 	gpus, err := s.choose(f.GPUs)
 	if err != nil {
 		return err

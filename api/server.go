@@ -88,19 +88,20 @@ func New(config Config) *Server {
 // routes are the API. docs/api.md and openapi.json describe each.
 func (s *Server) routes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
-		"POST /v1/mark-start":   s.markStart,
-		"POST /v1/mark-end":     s.markEnd,
-		"POST /v1/measure":      s.measure,
-		"GET /v1/energy":        s.energy,
-		"GET /v1/windows":       s.windows,
-		"GET /v1/windows/{run}": s.window,
-		"GET /v1/gpus":          s.gpus,
-		"GET /v1/readings":      s.readings,
-		"GET /v1/time":          s.time,
-		"GET /v1/events":        s.events,
-		"GET /openapi.json":     s.openapi,
-		"GET /healthz":          s.healthz,
-		"GET /readyz":           s.readyz,
+		"POST /v1/mark-start":          s.markStart,
+		"POST /v1/mark-end":            s.markEnd,
+		"POST /v1/measure":             s.measure,
+		"GET /v1/energy":               s.energy,
+		"GET /v1/windows":              s.windows,
+		"GET /v1/windows/{run}":        s.window,
+		"GET /v1/windows/{run}/report": s.report,
+		"GET /v1/gpus":                 s.gpus,
+		"GET /v1/readings":             s.readings,
+		"GET /v1/time":                 s.time,
+		"GET /v1/events":               s.events,
+		"GET /openapi.json":            s.openapi,
+		"GET /healthz":                 s.healthz,
+		"GET /readyz":                  s.readyz,
 	}
 }
 

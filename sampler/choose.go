@@ -12,7 +12,8 @@ import (
 var ErrUnknownGPU = errors.New("unknown GPU")
 
 // Choose returns the GPUs that names mean, in the order of infos: each name an index, a UUID or an unambiguous
-// beginning of one, a PCI bus id in any of the usual spellings, or a serial number. No names mean all GPUs.
+// beginning of one, a PCI bus id in any of the usual spellings, or a serial number. The UUID of a MIG instance means the
+// GPU that it is a part of. No names mean all GPUs.
 func Choose(infos []Info, names []string) ([]Info, error) {
 	if len(names) == 0 {
 		return infos, nil
@@ -53,6 +54,7 @@ func find(infos []Info, name string) (int, error) {
 		func(info Info) bool { return lower == strings.ToLower(info.UUID) || name == info.ID() },
 		func(info Info) bool { return BusID(name) != "" && BusID(name) == BusID(info.BusID) },
 		func(info Info) bool { return name == info.Serial },
+		func(info Info) bool { return isPart(info, lower) },
 		func(info Info) bool {
 			return len(name) >= len("GPU-1") && strings.HasPrefix(strings.ToLower(info.UUID), lower)
 		},
@@ -66,6 +68,19 @@ func find(infos []Info, name string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("%w %q: there is %s", ErrUnknownGPU, name, inWords(infos))
+}
+
+// isPart reports whether a name in lower case is that of a MIG instance of the GPU, or the beginning of one; drivers before
+// 470 called them MIG-GPU-<UUID of the GPU>/<GPU instance>/<compute instance>.
+func isPart(info Info, lower string) bool {
+	rest, mig := strings.CutPrefix(lower, "mig-")
+	if !mig || rest == "" {
+		return false
+	}
+	uuid, _, old := strings.Cut(rest, "/")
+	return old && uuid == strings.ToLower(info.UUID) || slices.ContainsFunc(info.Parts, func(part string) bool {
+		return strings.HasPrefix(strings.ToLower(part), lower)
+	})
 }
 
 func inWords(infos []Info) string {

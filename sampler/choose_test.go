@@ -39,9 +39,9 @@ func TestBusID(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	infos := []sampler.Info{
-		{Host: "n1", Vendor: "nvidia", Index: 0, UUID: "GPU-aaaa1111-0000", BusID: "0000:1b:00.0", Serial: "16500"},
+		{Host: "n1", Vendor: "nvidia", Index: 0, UUID: "GPU-aaaa1111-0000", BusID: "0000:1b:00.0", Serial: "16500", Parts: []string{"MIG-cccc1111-0000", "MIG-cccc2222-0000"}},
 		{Host: "n1", Vendor: "nvidia", Index: 1, UUID: "GPU-aaaa2222-0000", BusID: "0000:43:00.0", Serial: "16501"},
-		{Host: "n1", Vendor: "nvidia", Index: 2, UUID: "GPU-bbbb3333-0000", BusID: "0001:1b:00.0", Serial: "16502"},
+		{Host: "n1", Vendor: "nvidia", Index: 2, UUID: "GPU-bbbb3333-0000", BusID: "0001:1b:00.0", Serial: "16502", Parts: []string{"MIG-cdcd1111-0000"}},
 		{Host: "n1", Vendor: "amd", Index: 3, BusID: "0000:c1:00.0"},
 	}
 	const unknown = -1
@@ -75,6 +75,15 @@ func TestChoose(t *testing.T) {
 		{"01", []int{unknown}},
 		{"n2/GPU-bbbb3333-0000", []int{unknown}},
 		{"MIG-aaaa1111-0000", []int{unknown}},
+		{"MIG-cccc2222-0000", []int{0}},
+		{"mig-CCCC2222-0000|MIG-cccc1111-0000|0", []int{0}}, // the GPU counts once
+		{"MIG-cccc", []int{0}},                              // two instances, but one GPU
+		{"MIG-cd|MIG-cccc1", []int{0, 2}},
+		{"MIG-c", []int{unknown}}, // two GPUs
+		{"MIG-", []int{unknown}},
+		{"MIG-GPU-aaaa2222-0000/7/0", []int{1}},
+		{"MIG-GPU-aaaa2222-0000", []int{unknown}},
+		{"MIG-cccc2222-0000/0", []int{unknown}},
 	} {
 		chosen, err := sampler.Choose(infos, strings.Split(test.names, "|"))
 		var got []int

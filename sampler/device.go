@@ -18,7 +18,7 @@ type Scope string
 const (
 	ScopeGPU          Scope = "gpu"           // the GPU board: GPU, memory and their regulators
 	ScopeModule       Scope = "module"        // GPU and CPU of a superchip
-	ScopeDeviceShared Scope = "device_shared" // a physical GPU of which only a part (a MIG instance, say) was selected
+	ScopeDeviceShared Scope = "device_shared" // a physical GPU that is divided (MIG): all its instances together
 )
 
 // Info is what does not change while the daemon runs.
@@ -35,6 +35,10 @@ type Info struct {
 	ComputeCapability string `json:"compute_capability,omitempty"` // "9.0"
 	Driver            string `json:"driver,omitempty"`             // version
 	Library           string `json:"library,omitempty"`            // version, and path where it is known
+
+	// Parts are the UUIDs of its MIG instances when the daemon started. Each stands for the GPU: power and energy are
+	// told of the whole only.
+	Parts []string `json:"parts,omitempty"`
 
 	Scope           Scope `json:"scope"`
 	PowerLimitWatts Value `json:"power_limit_w"` // the limit in force at start

@@ -14,7 +14,8 @@ const (
 // quick is why a feed reads fast, and how far it has come. The feed's mutex guards it.
 type quick struct {
 	calibrating *calibrator
-	open        int // windows that are open on this GPU
+	open        int       // windows that are open on this GPU
+	opened      time.Time // when the newest of them was
 	burst       *burst
 	lastBurst   time.Time
 }
@@ -23,10 +24,16 @@ type quick struct {
 // after the request alone.
 type burst struct {
 	from, last       Reading // when it was last asked for, and the newest
+	began            time.Time
 	stepped, renewed bool
-	left             int
 	done             chan struct{}
 }
+
+// wait returns when the next reading is due: every stepEvery from the beginning on, however long the readings take.
+func (b *burst) wait() time.Duration { return stepEvery - time.Since(b.began)%stepEvery }
+
+// over reports that the next reading would come too late: a mark-end waits for it.
+func (b *burst) over() bool { return time.Since(b.began)+b.wait() > stepReads*stepEvery }
 
 // instantWindow is how far back the drivers' instantaneous power looks.
 const instantWindow = 25 * time.Millisecond
@@ -46,11 +53,12 @@ func (f *feed) quickWait() time.Duration {
 	defer f.mu.Unlock()
 	switch {
 	case f.quick.burst != nil:
-		return stepEvery
+		return f.quick.burst.wait()
 	case f.quick.calibrating != nil:
 		return max(f.quick.calibrating.wait(), time.Microsecond)
 	case f.quick.open > 0 && !f.info.HasCounter:
-		return openEvery
+		// In step with the mark: power that is averaged over a second is then read whole seconds after it.
+		return openEvery - time.Since(f.quick.opened)%openEvery
 	default:
 		return 0
 	}
@@ -72,8 +80,7 @@ func (f *feed) readQuick() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b := f.quick.burst; b != nil {
-		b.left--
-		if err == nil && b.add(reading) || b.left <= 0 {
+		if err == nil && b.add(reading) || b.over() {
 			close(b.done)
 			f.quick.burst = nil
 		}
@@ -117,7 +124,7 @@ func (f *feed) follow() <-chan struct{} {
 		f.quick.burst = &burst{done: make(chan struct{})}
 		f.quick.lastBurst = time.Now()
 	}
-	*f.quick.burst = burst{from: latest, last: latest, left: stepReads, done: f.quick.burst.done}
+	*f.quick.burst = burst{from: latest, last: latest, began: time.Now(), done: f.quick.burst.done}
 	f.hurry()
 	return f.quick.burst.done
 }
@@ -127,6 +134,9 @@ func (f *feed) setOpen(change int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.quick.open += change
+	if change > 0 {
+		f.quick.opened = time.Now()
+	}
 	f.hurry()
 }
 

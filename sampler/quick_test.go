@@ -88,6 +88,28 @@ func TestFollowLeavesTheCounterAlone(t *testing.T) {
 	})
 }
 
+// A mark-end waits for the readings after it: what they take themselves does not add up.
+func TestFollowOfSlowCallsIsNotLonger(t *testing.T) {
+	for _, call := range []time.Duration{time.Millisecond, 7 * time.Millisecond, 12 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := sampler.NewClock()
+			load := sim.Constant(500) // power never changes, so all the readings are made
+			s := startCalibrating(t, sim.New(sim.Config{Load: load, Clock: clock, Faults: []sim.Fault{sim.CallTime(call)}}))
+			time.Sleep(20250 * time.Millisecond)
+			before := s.Latest()[0].Reads
+			began := time.Now()
+			s.Follow(t.Context())
+			took, reads := time.Since(began), s.Latest()[0].Reads-before
+			if took > 120*time.Millisecond+call {
+				t.Errorf("calls of %v: Follow took %v, want at most 120ms and a call", call, took)
+			}
+			if reads < 3 || reads > 12 {
+				t.Errorf("calls of %v: %d reads, want some, at most 12", call, reads)
+			}
+		})
+	}
+}
+
 func TestFollowEndsWithItsContextDuringAHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := sampler.NewClock()
@@ -141,6 +163,31 @@ func TestOpenWindowsQuickenGPUsWithoutACounter(t *testing.T) {
 			if other != 10 {
 				t.Errorf("%s: a GPU with a counter was read %d times in 10 s, want 10", test.name, other)
 			}
+		}
+	})
+}
+
+// Readings while a window is open are whole tenths of a second after its mark, however long driver calls take.
+func TestReadingsAreInStepWithTheMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := sampler.NewClock()
+		sensors := sim.HopperSensors()
+		sensors.CounterQuantum = 0
+		s := run(t, clock, slog.DiscardHandler, sim.New(sim.Config{
+			Load: sim.Constant(500), Sensors: sensors, Clock: clock, Faults: []sim.Fault{sim.CallTime(3 * time.Millisecond)},
+		}))
+		time.Sleep(20437 * time.Millisecond)
+		s.Opened()
+		mark := s.Now()
+		time.Sleep(30 * time.Second)
+		inStep := 0
+		for _, r := range between(s, mark, s.Now()) {
+			if off := (r.At.Sub(mark) - r.Call/2) % (100 * time.Millisecond); off < time.Millisecond {
+				inStep++
+			}
+		}
+		if inStep < 295 || inStep > 301 {
+			t.Errorf("%d readings of 30 s are in step with the mark, want 300", inStep)
 		}
 	})
 }

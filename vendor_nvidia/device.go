@@ -22,12 +22,13 @@ type device struct {
 	closed *atomic.Bool
 	turn   chan struct{} // capacity 1: held by the read that runs
 
-	fields [3]field          // energy, average, instant
-	batch  []nvml.FieldValue // what is asked at once; kept to save the allocation
-	power  *field            // behind PowerWatts; nil: only GetPowerUsage
-	total  sensor            // GetTotalEnergyConsumption
-	usage  sensor            // GetPowerUsage; lacking where it does not mean what PowerWatts means
-	around conditions
+	fields  [3]field          // energy, average, instant
+	batch   []nvml.FieldValue // what is asked at once; kept to save the allocation
+	power   *field            // behind PowerWatts; nil: only GetPowerUsage
+	total   sensor            // GetTotalEnergyConsumption
+	usage   sensor            // GetPowerUsage; lacking where it does not mean what PowerWatts means
+	around  conditions
+	divided bool // MIG is enabled
 
 	samples buffer // behind PowerSamples
 }

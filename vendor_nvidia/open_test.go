@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +179,7 @@ func TestGA100IsNotAskedForTheAverage(t *testing.T) {
 func TestProblemsSayWhatToDo(t *testing.T) {
 	persistence, mig := gpu(), gpu()
 	persistence.PersistenceOff, mig.MIG = true, 1
+	mig.Parts = []string{"MIG-11111111-0000", "MIG-22222222-0000"}
 	noCounter := gpu(nvmldouble.FieldReturns(83, 3), nvmldouble.Returns("nvmlDeviceGetTotalEnergyConsumption", 3))
 	devices := mustOpen(t, running(persistence, mig, noCounter, gpu(nvmldouble.PowerNotAvailable())))
 	for i, want := range []string{"nvidia-persistenced", "MIG", "no energy counter", "does not tell this GPU's power"} {
@@ -187,6 +189,12 @@ func TestProblemsSayWhatToDo(t *testing.T) {
 	}
 	if info := devices[2].Info(); info.HasCounter || info.CounterPeriod != 0 {
 		t.Errorf("without a counter: %+v", info)
+	}
+	if info := devices[1].Info(); info.Scope != sampler.ScopeDeviceShared || !slices.Equal(info.Parts, mig.Parts) {
+		t.Errorf("MIG: scope %v, parts %q", info.Scope, info.Parts)
+	}
+	if info := devices[0].Info(); info.Scope != sampler.ScopeGPU || info.Parts != nil {
+		t.Errorf("no MIG: scope %v, parts %q", info.Scope, info.Parts)
 	}
 	if got := mustRead(t, devices[1]); got.Utilization.Value().OK() || !got.PowerWatts.OK() {
 		t.Errorf("MIG: %+v", got) // its driver does not tell utilisation

@@ -38,6 +38,9 @@ func (l *Library) probe(index int, config Config) (*device, error) {
 	}
 	d.describe(l.symbols)
 	d.findSensors(l.symbols, semanticsOf(d.info))
+	if d.divided {
+		d.info.Scope = sampler.ScopeDeviceShared
+	}
 	d.log = l.log.With("gpu", index)
 	return d, nil
 }
@@ -112,6 +115,8 @@ func (d *device) describe(has symbols) {
 	}
 	if has.has("nvmlDeviceGetMigMode") {
 		if mode, _, ret := d.handle.GetMigMode(); ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE {
+			d.info.Parts = parts(d.handle, has)
+			d.divided = true
 			d.problem("MIG is enabled: power and energy are those of the whole GPU, whichever of its instances is used; " +
 				"keep the other instances idle, or nvidia-smi -mig 0 as root")
 		}

@@ -56,6 +56,9 @@ func findSymbols(library nvml.ExtendedInterface) (found symbols, missing []strin
 			missing = append(missing, versions[0])
 		}
 	}
+	for _, name := range []string{migCountSymbol, migHandleSymbol} { // none before driver 450; MIG is rare
+		found[name] = library.LookupSymbol(name) == nil
+	}
 	found[samplesSymbol] = library.LookupSymbol(samplesSymbol) == nil // wattmark gpus --probe alone asks for it
 	return found, missing
 }

@@ -125,6 +125,8 @@ func TestMissingSymbols(t *testing.T) {
 		{"nvmlDeviceGetCurrentClocksEventReasons", "", "", false}, // by its old name
 		{"nvmlDeviceGetCurrentClocksEventReasons nvmlDeviceGetCurrentClocksThrottleReasons", "throttle", "", true},
 		{"nvmlDeviceGetSamples", "", "", false},
+		{"nvmlDeviceGetMaxMigDeviceCount", "", "", false},
+		{"nvmlDeviceGetMigDeviceHandleByIndex", "", "", false},
 	} {
 		t.Run(test.omit, func(t *testing.T) {
 			t.Parallel()

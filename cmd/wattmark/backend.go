@@ -155,16 +155,19 @@ func (f backendFlags) openSim(host string, clock sampler.Clock) (backend, error)
 
 // choose keeps the devices that names mean.
 func (b *backend) choose(names []string) error {
-	if len(names) == 1 && names[0] == "visible" {
+	infos := make([]sampler.Info, len(b.devices))
+	for i, device := range b.devices {
+		infos[i] = device.Info()
+	}
+	if onlyVisible(names) {
 		shown, err := b.visible()
+		if err == nil {
+			shown, err = b.upToUnknown(infos, shown)
+		}
 		if err != nil {
 			return usageError{fmt.Errorf("--gpus visible: %w", err)}
 		}
 		names = shown
-	}
-	infos := make([]sampler.Info, len(b.devices))
-	for i, device := range b.devices {
-		infos[i] = device.Info()
 	}
 	chosen, err := sampler.Choose(infos, names)
 	if err != nil {
@@ -180,29 +183,6 @@ func (b *backend) choose(names []string) error {
 	}
 	b.devices = kept
 	return nil
-}
-
-// cudaVisible is what the environment shows to CUDA programs; nil: all GPUs.
-func cudaVisible(lookup func(string) (string, bool)) ([]string, error) {
-	list, set := lookup("CUDA_VISIBLE_DEVICES")
-	if !set {
-		return nil, nil
-	}
-	var shown []string
-	for name := range strings.SplitSeq(list, ",") {
-		name = strings.TrimSpace(name)
-		if name == "" || strings.HasPrefix(name, "-") {
-			break // CUDA stops at the first entry that is none
-		}
-		if strings.HasPrefix(name, "MIG-") {
-			return nil, fmt.Errorf("%s is a part of a GPU; name the GPU itself", name)
-		}
-		shown = append(shown, name)
-	}
-	if len(shown) == 0 {
-		return nil, errors.New("CUDA_VISIBLE_DEVICES shows no GPU")
-	}
-	return shown, nil
 }
 
 // usageError is a mistake in the command line that only shows when the GPUs are known.

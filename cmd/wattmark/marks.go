@@ -15,7 +15,7 @@ type markStartCmd struct {
 	addrFlags
 	Name     string   `name:"run" placeholder:"NAME" help:"Name of the window. Default: generated."`
 	AtUnix   string   `placeholder:"SECONDS" help:"Start at this Unix time instead of now."`
-	GPUs     []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs or PCI bus ids. Default: all."`
+	GPUs     []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs, PCI bus ids, or 'visible': those of CUDA_, HIP_ or ROCR_VISIBLE_DEVICES here. Default: all."`
 	Expected gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
 	Role     string   `placeholder:"ROLE" help:"prefill or decode, in a disaggregated deployment."`
 }
@@ -23,6 +23,9 @@ type markStartCmd struct {
 // Run opens the window.
 func (c markStartCmd) Run(ctx context.Context, std streams) error {
 	nodes, err := c.fleet()
+	if err == nil {
+		c.GPUs, err = namedHere(c.GPUs, "/sys")
+	}
 	if err != nil {
 		return exitFor(std, err)
 	}
@@ -94,13 +97,16 @@ type measureCmd struct {
 	Name      string   `name:"run" placeholder:"NAME" help:"Name of the window. Default: generated."`
 	StartUnix string   `placeholder:"SECONDS" help:"Start of the span. Default: the benchmark result's."`
 	EndUnix   string   `placeholder:"SECONDS" help:"End of the span. Default: the benchmark result's."`
-	GPUs      []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs or PCI bus ids. Default: all."`
+	GPUs      []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs, PCI bus ids, or 'visible': those of CUDA_, HIP_ or ROCR_VISIBLE_DEVICES here. Default: all."`
 	Role      string   `placeholder:"ROLE" help:"prefill or decode, in a disaggregated deployment."`
 }
 
 // Run measures the span and prints the result.
 func (c measureCmd) Run(ctx context.Context, std streams) error {
 	nodes, err := c.fleet()
+	if err == nil {
+		c.GPUs, err = namedHere(c.GPUs, "/sys")
+	}
 	if err != nil {
 		return exitFor(std, err)
 	}

@@ -16,7 +16,6 @@ import (
 	"wattmark/api"
 	"wattmark/internal/atomicfile"
 	"wattmark/sampler"
-	amd "wattmark/vendor_amd"
 	"wattmark/window"
 )
 
@@ -103,18 +102,10 @@ func (m *meter) begin() {
 
 // gpus are those to name to the daemon: a daemon of our own has no others.
 func (m *meter) gpus() ([]string, error) {
-	gpus := m.cmd.GPUs
 	if m.own != nil {
 		return nil, nil
 	}
-	if len(gpus) != 1 || gpus[0] != "visible" {
-		return gpus, nil
-	}
-	shown, err := cudaVisible(os.LookupEnv)
-	if err == nil && shown == nil {
-		return amd.VisibleDevices(os.LookupEnv, m.cmd.SysfsRoot)
-	}
-	return shown, err
+	return namedHere(m.cmd.GPUs, m.cmd.SysfsRoot)
 }
 
 // end closes the window and returns its result; without GPUs that has the reason. It is false where nothing is known.

@@ -45,7 +45,7 @@ func rules() []rule {
 			why: "what a restart resumes: readings and marks on disk; it measures nothing and knows no HTTP",
 		},
 		{
-			folder: "api", module: []string{"sampler", "window", "agg", "recording", "state", "internal/atomicfile"},
+			folder: "api", module: []string{"sampler", "window", "agg", "recording", "state", "report", "internal/atomicfile"},
 			others: []string{"golang.org/x/sync"},
 			why:    "HTTP on top of the measurement; it knows no vendor and no metrics",
 		},
@@ -54,6 +54,7 @@ func rules() []rule {
 			others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/common"},
 			why:    "only this package knows Prometheus",
 		},
+		{folder: "report", module: []string{"sampler", "window"}, why: "shows results and readings; it computes no energy and reads no files"},
 		{folder: "page", why: "static files: what they show comes from the API"},
 		{
 			folder: "dcgm", module: []string{"sampler"},
@@ -64,6 +65,7 @@ func rules() []rule {
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics", "dcgm",
 				"probe", "promsource", "page", "state", "internal/atomicfile",
+				"report",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",

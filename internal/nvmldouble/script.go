@@ -34,7 +34,8 @@ type GPU struct {
 	ComputeCapability          [2]int // 9, 0
 	LimitWatts                 float64
 	PersistenceOff             bool
-	MIG                        int // 0 disabled, 1 enabled, -1 not supported
+	MIG                        int      // 0 disabled, 1 enabled, -1 not supported
+	Parts                      []string // UUIDs of its MIG instances
 
 	// Scopes says for what the power fields answer: 1 GPU, 2 module, 3 both. The module draws ModuleExtraWatts more.
 	Scopes           int
@@ -145,6 +146,9 @@ func (g GPU) render(b *strings.Builder, i int) {
 		fmt.Fprintln(b, key("persistence 0"))
 	}
 	number(b, key("mig"), g.MIG)
+	for _, uuid := range g.Parts {
+		text(b, key("part"), uuid)
+	}
 	number(b, key("scopes"), g.Scopes)
 	number(b, key("module_extra_w"), g.ModuleExtraWatts)
 	number(b, key("temperature_c"), g.TemperatureC)

@@ -273,7 +273,13 @@ function windowRow(w) {
   return row;
 }
 
-function name(w) { return w.run; }
+// name is the run; of an ended window it leads to its report.
+function name(w) {
+  if (w.state === "open") return w.run;
+  const link = make("a", "", w.run);
+  link.href = `v1/windows/${encodeURIComponent(w.run)}/report`;
+  return link;
+}
 
 $("pause").addEventListener("click", () => {
   const now = !paused();

@@ -1,6 +1,7 @@
 // What page/browser/test.sh checks in Chromium: node check.mjs http://127.0.0.1:PORT FOLDER
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const [base, folder] = process.argv.slice(2);
@@ -125,6 +126,21 @@ await accessible(phone, "phone");
 await phone.screenshot({ path: `${folder}/phone.png`, fullPage: true });
 check("no console output, phone", phone.noise.length === 0, phone.noise.join("\n"));
 await phone.close();
+
+// The reports that the page links to: from a file, for the daemon serves them in a sandbox.
+for (const [what, options, width] of [["report", {}, 1280], ["report, dark, phone", { colorScheme: "dark" }, 360]]) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, ...options });
+  const report = await context.newPage();
+  const noise = [];
+  report.on("console", (m) => noise.push(m.text()));
+  writeFileSync(`${folder}/report.html`, await (await fetch(base + "/v1/windows/prefill-c64/report")).text());
+  await report.goto(pathToFileURL(`${folder}/report.html`).href);
+  await accessible(report, what);
+  check(`no horizontal scroll, ${what}`, !(await wide(report)));
+  check(`no console output, ${what}`, noise.length === 0, noise.join("\n"));
+  await report.screenshot({ path: `${folder}/report-${width}.png`, fullPage: true });
+  await context.close();
+}
 
 const still = await open({ forcedColors: "active" });
 await accessible(still, "forced colours");

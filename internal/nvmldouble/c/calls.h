@@ -3,7 +3,7 @@
 typedef struct handle *device;
 struct handle { char unused; };
 
-static struct handle handles[MAX_GPUS];
+static struct handle handles[MAX_GPUS], part_handles[MAX_GPUS * MAX_PARTS];
 static _Atomic(struct script *) script;
 static atomic_int initialised;
 
@@ -85,6 +85,7 @@ static struct script *current(void) { return reload(false); }
 	X(nvmlDeviceGetCount) X(nvmlDeviceGetHandleByIndex) X(nvmlDeviceGetUUID) X(nvmlDeviceGetName) \
 	X(nvmlDeviceGetSerial) X(nvmlDeviceGetIndex) X(nvmlDeviceGetPciInfo) X(nvmlDeviceGetArchitecture) \
 	X(nvmlDeviceGetCudaComputeCapability) X(nvmlDeviceGetEnforcedPowerLimit) X(nvmlDeviceGetPowerManagementLimit) \
+	X(nvmlDeviceGetMaxMigDeviceCount) X(nvmlDeviceGetMigDeviceHandleByIndex) \
 	X(nvmlDeviceGetPersistenceMode) X(nvmlDeviceGetMigMode) X(nvmlDeviceGetTotalEnergyConsumption) \
 	X(nvmlDeviceGetPowerUsage) X(nvmlDeviceGetFieldValues) X(nvmlDeviceGetSamples) X(nvmlDeviceGetTemperature) \
 	X(nvmlDeviceGetTemperatureV) X(nvmlDeviceGetClockInfo) X(nvmlDeviceGetUtilizationRates) \

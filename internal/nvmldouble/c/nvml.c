@@ -19,6 +19,7 @@
  * Keys of a gpu:
  *   model, uuid, pci, serial TEXT
  *   arch N / cc MAJOR MINOR / limit_w W / persistence 0|1 / mig -1|0|1 (-1: not supported)
+ *   part UUID                   a MIG instance; several times
  *   scopes N / module_extra_w W power fields answer for: 1 GPU, 2 module, 3 both; the module draws W more
  *   temperature_c, sm_mhz, mem_mhz, util_percent, reasons N
  *   step T W                    power W from T on; the first step also before T
@@ -183,8 +184,17 @@ int nvmlDeviceGetHandleByPciBusId_v2(const char *id, device *out) { return by_bu
 
 /* ---- identity ---- */
 
+/* part_of returns the number of a MIG instance's handle, -1 for a GPU's. All that such a handle is good for is its UUID. */
+static int part_of(device d)
+{
+	return d >= part_handles && d < part_handles + MAX_GPUS * MAX_PARTS ? (int)(d - part_handles) : -1;
+}
+
 int nvmlDeviceGetUUID(device d, char *uuid, unsigned length)
 {
+	int part = part_of(d);
+	if (part >= 0)
+		return text_out(current()->gpu[part / MAX_PARTS].part[part % MAX_PARTS], uuid, length);
 	ENTER(nvmlDeviceGetUUID);
 	return text_out(g->uuid, uuid, length);
 }
@@ -281,6 +291,26 @@ int nvmlDeviceGetMigMode(device d, unsigned *now, unsigned *pending)
 	if (g->mig < 0)
 		return NOT_SUPPORTED;
 	*now = *pending = (unsigned)g->mig;
+	return SUCCESS;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(device d, unsigned *n)
+{
+	ENTER(nvmlDeviceGetMaxMigDeviceCount);
+	*n = g->mig == 1 ? MAX_PARTS : 0;
+	return SUCCESS;
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(device d, unsigned index, device *out)
+{
+	ENTER(nvmlDeviceGetMigDeviceHandleByIndex);
+	if (g->mig != 1)
+		return NOT_SUPPORTED;
+	if (index >= MAX_PARTS)
+		return INVALID_ARGUMENT;
+	if (index >= (unsigned)g->parts)
+		return NOT_FOUND;
+	*out = &part_handles[(g - s->gpu) * MAX_PARTS + (int)index];
 	return SUCCESS;
 }
 

@@ -32,10 +32,14 @@ struct fault {
 
 struct step { double t, w; };
 
+enum { MAX_PARTS = 7 };
+
 struct gpu {
 	char model[96], uuid[96], pci[32], serial[32];
 	unsigned arch;
 	int cc_major, cc_minor, persistence, mig, scopes;
+	char part[MAX_PARTS][96]; /* UUIDs of MIG instances */
+	int parts;
 	double limit_w, module_extra_w, temperature_c, sm_mhz, mem_mhz, util_percent, reasons;
 	struct step *step;
 	int steps;
@@ -149,6 +153,12 @@ static void parse_gpu(struct gpu *g, char *key, char *args, int line)
 	if (!strcmp(key, "uuid")) { text_into(g->uuid, sizeof g->uuid, rest, line); return; }
 	if (!strcmp(key, "pci")) { text_into(g->pci, sizeof g->pci, rest, line); return; }
 	if (!strcmp(key, "serial")) { text_into(g->serial, sizeof g->serial, rest, line); return; }
+	if (!strcmp(key, "part")) {
+		if (g->parts == MAX_PARTS)
+			bad(line, "too many MIG instances");
+		text_into(g->part[g->parts++], sizeof g->part[0], rest, line);
+		return;
+	}
 	if (!strcmp(key, "cc")) { g->cc_major = (int)number(&rest, line), g->cc_minor = (int)number(&rest, line); return; }
 	if (!strcmp(key, "fault")) { parse_fault(g, &rest, line); return; }
 	if (!strcmp(key, "step")) {
