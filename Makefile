@@ -39,6 +39,7 @@ release: ## dist/: tarballs for amd64 and arm64, SBOM, checksums
 test-real: ## what needs engines from Debian's packages, and root: containers, Slurm, systemd, Kubernetes, a release
 	deploy/release/test.sh
 	deploy/systemd/test.sh
+	go test -tags real -timeout 20m -v ./bench/prometheus
 
 lint:
 	$(GOLANGCI_LINT) run ./...
