@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -37,7 +37,7 @@ type serveCmd struct {
 	ResultsDir     string        `default:"." type:"path" help:"The only folder in which HTTP callers can name files."`
 	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears."`
 	AllowSimulated bool          `help:"Let results of simulated GPUs be valid."`
-	Node           string        `help:"Name of this node in the names of its files."`
+	Node           string        `help:"Name of this node in the names of its files. Default: none; in a Slurm job of several nodes the short host name."`
 	AllowedHost    []string      `placeholder:"NAME" help:"Further Host names to answer to."`
 	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"text or json."`
@@ -50,7 +50,7 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--interval is 10ms to 60s, not %v", c.Interval)
 	case c.Retention < c.Interval:
 		return fmt.Errorf("--retention %v is shorter than --interval %v", c.Retention, c.Interval)
-	case !regexp.MustCompile(`^[A-Za-z0-9._-]{0,36}$`).MatchString(c.Node):
+	case !validNode(c.Node):
 		return errors.New("--node is at most 36 of A-Z a-z 0-9 . _ -: it goes into file names")
 	case c.Listen == "":
 		return errors.New("--listen is an address or unix:/path")
@@ -65,6 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := c.check(); err != nil {
 		return exitFor(std, usageError{err})
 	}
+	c.Node = cmp.Or(c.Node, slurmNode())
 	log := newLogger(std, c.LogLevel, c.LogFormat)
 	runLightly(ctx, log)
 	clock := sampler.NewClock()
