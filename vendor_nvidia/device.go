@@ -20,7 +20,11 @@ type device struct {
 	clock  sampler.Clock
 	log    *slog.Logger // nil until Open has found the sensors: what it finds is in Info
 	closed *atomic.Bool
-	turn   chan struct{} // capacity 1: held by the read that runs
+
+	library  *Library
+	failing  atomic.Bool // the last read failed
+	reviving reviving
+	turn     chan struct{} // capacity 1: held by the read that runs
 
 	fields  [3]field          // energy, average, instant
 	batch   []nvml.FieldValue // what is asked at once; kept to save the allocation
@@ -47,6 +51,8 @@ func (d *device) Info() sampler.Info { return d.info }
 // (nvmlDeviceGetFieldValues) whose middle is At; on GPUs without those fields, with nvmlDeviceGetTotalEnergyConsumption
 // and nvmlDeviceGetPowerUsage. Temperature, clocks, utilisation and throttle reasons are at most a second older.
 // It fails if neither power nor energy was read; errors.Is finds the Code, and NVML's own constant of that number.
+// A GPU whose reads fail is looked for again, after 1 s and then ever more seldom, and NVML is initialised anew where
+// none of its GPUs answers: the device stays the same.
 // A driver call that hangs hangs the read of this GPU, and only that.
 func (d *device) Read() (sampler.Reading, error) {
 	d.turn <- struct{}{}
@@ -54,13 +60,30 @@ func (d *device) Read() (sampler.Reading, error) {
 	if d.closed.Load() {
 		return sampler.Reading{}, ErrClosed
 	}
-	reading, err := d.measure()
+	reading, err := d.attempt()
+	d.failing.Store(err != nil)
+	if d.reviving.failed(err) {
+		d.library.revive(d, err)
+	}
 	if err != nil {
 		return sampler.Reading{}, err
 	}
 	d.around.refresh(d.handle)
 	d.around.fill(&reading)
 	return reading, nil
+}
+
+// attempt reads power and energy, with a handle of NVML as it is initialised now.
+func (d *device) attempt() (sampler.Reading, error) {
+	if err := d.library.down(); err != nil {
+		return sampler.Reading{}, err
+	}
+	if d.reviving.generation != d.library.generation.Load() {
+		if err := d.rebind(); err != nil {
+			return sampler.Reading{}, err
+		}
+	}
+	return d.measure()
 }
 
 // measure reads power and energy.

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,13 +34,25 @@ type Library struct {
 	nvml     nvml.Interface
 	symbols  symbols
 	log      *slog.Logger
+	config   Config
 	driver   string
 	version  string
 	path     string
-	devices  []*device
 	problems []string
 	closed   *atomic.Bool
-	probing  atomic.Int32 // GPUs whose probe has not come back
+	mismatch func(error) // of library and kernel driver; nil: nobody wants to know
+
+	life       sync.Mutex            // held by the one that initialises NVML anew
+	tried      time.Time             // when that was tried last; life guards it
+	generation atomic.Uint64         // of the initialisation
+	why        atomic.Pointer[error] // NVML could not be initialised anew; nil: it is
+
+	probing atomic.Int32 // GPUs whose probe has not come back
+
+	mu      sync.Mutex
+	devices []*device // replaced, never changed
+	left    []string  // problems of the GPUs that are not there
+	probes  []*asking // by index; nil: that GPU was found. Of Open and Late alone
 }
 
 // Open loads and initialises NVML and finds the GPUs. A GPU that cannot be used (no permission, no answer within 20 s)
@@ -64,7 +78,9 @@ func open(api nvml.Interface, config Config, patience time.Duration) (*Library, 
 	if code := Code(api.Init()); code != 0 {
 		return nil, fmt.Errorf("initialise NVML: %w", code)
 	}
-	l := &Library{nvml: api, log: config.Logger, path: loadedPath(config.Library), closed: new(atomic.Bool)}
+	l := &Library{
+		nvml: api, log: config.Logger, path: loadedPath(config.Library), closed: new(atomic.Bool), mismatch: config.Mismatch,
+	}
 	var missing []string
 	if l.symbols, missing = findSymbols(api.Extensions()); len(missing) > 0 {
 		l.problems = append(l.problems, "the driver's library lacks "+strings.Join(missing, ", ")+
@@ -91,44 +107,12 @@ func (l *Library) findDevices(config Config, patience time.Duration) error {
 	if code := Code(ret); code != 0 {
 		return fmt.Errorf("count GPUs: %w", code)
 	}
-	type answer struct {
-		device *device
-		err    error
+	l.config, l.probes = config, make([]*asking, n)
+	for i := range l.probes {
+		l.begin(i)
 	}
-	answers := make([]chan answer, n)
-	for i := range answers {
-		answers[i] = make(chan answer, 1)
-		l.probing.Add(1)
-		go func() {
-			device, err := l.probe(i, config)
-			l.probing.Add(-1)
-			answers[i] <- answer{device, err}
-		}()
-	}
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	var failed []error
-	for i, each := range answers {
-		var got answer
-		select {
-		case got = <-each:
-		case <-timeout.C:
-			timeout.Reset(0) // for the rest: only those that have answered already
-			select {
-			case got = <-each:
-			default:
-				got.err = fmt.Errorf("no answer within %v", patience)
-			}
-		}
-		if got.err != nil {
-			err := fmt.Errorf("GPU %d: %w", i, got.err)
-			failed = append(failed, err)
-			l.problems = append(l.problems, withHint(err))
-			continue
-		}
-		l.devices = append(l.devices, got.device)
-	}
-	if len(l.devices) > 0 {
+	failed := l.collect(patience)
+	if len(l.all()) > 0 {
 		return nil
 	}
 	if len(failed) == 0 {
@@ -146,9 +130,9 @@ func withHint(err error) string {
 
 // Devices returns the GPUs in the order of NVML's index. A Read of one never waits for another.
 func (l *Library) Devices() []sampler.Device {
-	devices := make([]sampler.Device, len(l.devices))
-	for i, device := range l.devices {
-		devices[i] = device
+	var devices []sampler.Device
+	for _, device := range l.all() {
+		devices = append(devices, device)
 	}
 	return devices
 }
@@ -163,7 +147,11 @@ func (l *Library) Version() string { return l.version }
 func (l *Library) Path() string { return l.path }
 
 // Problems returns what is wrong beside the GPUs in Devices (those have their own, in Info), each with what to do.
-func (l *Library) Problems() []string { return l.problems }
+func (l *Library) Problems() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.problems, l.left)
+}
 
 // Close ends the use of NVML; reads fail from then on. With a driver call that does not come back it leaves NVML as it
 // is and returns ErrBusy: to shut it down under a running call would crash.
@@ -173,7 +161,7 @@ func (l *Library) Close() error {
 	}
 	timeout := time.NewTimer(closeTime)
 	defer timeout.Stop()
-	for _, device := range l.devices {
+	for _, device := range l.all() {
 		select {
 		case device.turn <- struct{}{}:
 			<-device.turn
@@ -184,7 +172,7 @@ func (l *Library) Close() error {
 	if l.probing.Load() > 0 {
 		return fmt.Errorf("close NVML: %w", ErrBusy)
 	}
-	if !l.symbols.has("nvmlShutdown") {
+	if l.down() != nil || !l.symbols.has("nvmlShutdown") {
 		return nil
 	}
 	if code := Code(l.nvml.Shutdown()); code != 0 {

@@ -22,7 +22,7 @@ func (l *Library) probe(index int, config Config) (*device, error) {
 	d := &device{
 		handle: handle,
 		clock:  config.Clock,
-		closed: l.closed,
+		closed: l.closed, library: l,
 		turn:   make(chan struct{}, 1),
 		around: newConditions(l.symbols),
 		info: sampler.Info{

@@ -27,3 +27,6 @@ func (*Library) Problems() []string { return nil }
 
 // Close does nothing.
 func (*Library) Close() error { return nil }
+
+// Late finds none.
+func (*Library) Late() ([]sampler.Device, bool) { return nil, false }

@@ -59,6 +59,7 @@ func findSymbols(library nvml.ExtendedInterface) (found symbols, missing []strin
 	for _, name := range []string{migCountSymbol, migHandleSymbol} { // none before driver 450; MIG is rare
 		found[name] = library.LookupSymbol(name) == nil
 	}
+	found[byUUID] = library.LookupSymbol(byUUID) == nil               // else it is looked for by index
 	found[samplesSymbol] = library.LookupSymbol(samplesSymbol) == nil // wattmark gpus --probe alone asks for it
 	return found, missing
 }

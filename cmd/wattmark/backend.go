@@ -24,15 +24,19 @@ type backendFlags struct {
 	SysfsRoot     string   `default:"/sys" type:"path" placeholder:"DIR" help:"Where AMD's kernel driver shows its files."`
 	GPUs          []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs, PCI bus ids, or 'visible' for those of CUDA_, HIP_ or ROCR_VISIBLE_DEVICES. Default: all."`
 	Sim           string   `default:"8xH200" help:"What --backend sim simulates, e.g. 8xH200,load=decode,seed=7."`
+
+	mismatch func(error) // is told that NVIDIA's library and kernel driver differ; nil: nobody is
 }
 
 // backend is the GPUs that were found, and why there are none.
 type backend struct {
 	api.Backend
 	devices []sampler.Device
-	visible func() ([]string, error) // what --gpus visible means; nil names: all
-	about   func() string            // more for people; nil: nothing
-	more    func() []string          // problems of this moment; nil: none
+	late    func() ([]sampler.Device, bool) // GPUs that come later, and whether more may; nil: none will
+	names   []string                        // that --gpus gave; none: all GPUs
+	visible func() ([]string, error)        // what --gpus visible means; nil names: all
+	about   func() string                   // more for people; nil: nothing
+	more    func() []string                 // problems of this moment; nil: none
 	close   func()
 }
 
@@ -95,14 +99,19 @@ func (f backendFlags) openAny(host string, clock sampler.Clock, log *slog.Logger
 }
 
 func (f backendFlags) openNVIDIA(host string, clock sampler.Clock, log *slog.Logger) (backend, error) {
-	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log})
+	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log, Mismatch: f.mismatch})
 	if err != nil {
+		if errors.Is(err, nvidia.VersionMismatch) && f.mismatch != nil {
+			f.mismatch(err)
+		}
 		name := cmp.Or(f.NVMLLibrary, "libnvidia-ml.so.1")
 		return backend{}, errors.New(problem("NVIDIA", nvidia.Hint(err), fmt.Errorf("%s: %w", name, err)))
 	}
 	return backend{
-		Backend: api.Backend{Name: "nvidia", Problems: slices.Concat([]string{}, library.Problems())},
+		Backend: api.Backend{Name: "nvidia", Problems: []string{}},
 		devices: library.Devices(),
+		late:    library.Late,
+		more:    library.Problems,
 		visible: func() ([]string, error) { return cudaVisible(os.LookupEnv) },
 		close:   func() { _ = library.Close() },
 	}, nil
@@ -169,6 +178,7 @@ func (b *backend) choose(names []string) error {
 		}
 		names = shown
 	}
+	b.names = names
 	chosen, err := sampler.Choose(infos, names)
 	if err != nil {
 		return usageError{fmt.Errorf("--gpus: %w", err)}

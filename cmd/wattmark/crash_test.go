@@ -63,7 +63,9 @@ func (d *served) kill() {
 	if err := d.command.Process.Signal(syscall.SIGKILL); err != nil {
 		d.t.Fatal(err)
 	}
-	_ = <-d.exited // killed
+	if err := <-d.exited; err == nil {
+		d.t.Error("the daemon ended well before it was killed")
+	}
 }
 
 // marker marks small windows as fast as it can until the daemon is gone, and remembers what it was told.

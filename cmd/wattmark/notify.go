@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,7 +39,9 @@ func (n notifier) run(ctx context.Context) error {
 		n.say(systemd.SdNotifyReady + "\nSTATUS=" + n.status())
 		n.feed(ctx)
 	}
-	n.say(systemd.SdNotifyStopping)
+	if !errors.Is(context.Cause(ctx), errReexec) { // the same service goes on
+		n.say(systemd.SdNotifyStopping)
+	}
 	return nil
 }
 

@@ -69,12 +69,19 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := newLogger(std, c.LogLevel, c.LogFormat)
 	runLightly(ctx, log)
 	clock := sampler.NewClock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	anew := &reexec{cancel: cancel, log: log}
+	c.mismatch = anew.mismatch
 	found, err := c.open(clock, log)
 	if err != nil {
 		return exitFor(std, err)
 	}
 	defer found.close()
-	listener, err := c.listen(c.Listen)
+	listener, err := inherited()
+	if listener == nil && err == nil {
+		listener, err = c.listen(c.Listen)
+	}
 	if err != nil {
 		return err
 	}
@@ -82,7 +89,11 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := c.writePort(listener); err != nil {
 		return err
 	}
-	return c.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: log, service: true})
+	err = c.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: log, service: true, anew: anew})
+	if err != nil {
+		return err
+	}
+	return anew.do()
 }
 
 // daemon is what serve works with.
@@ -91,6 +102,7 @@ type daemon struct {
 	clock    sampler.Clock
 	listener net.Listener
 	log      *slog.Logger
+	anew     *reexec
 	service  bool // the process is the daemon and no more: what it tells systemd is of the unit
 }
 
@@ -138,8 +150,28 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	go csv.run(writing)
 	c.serveDCGM(ctx, samples, d.log)
 	var scraped *metrics.Metrics
+	seek := &seeker{
+		flags: c.backendFlags, clock: d.clock, samples: samples, store: store, retention: c.Retention, log: d.log, now: d.backend,
+	}
+	if d.service {
+		d.anew.begin(d.listener, samples.Latest)
+		looking, stopLooking := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			seek.run(looking)
+		}()
+		defer func() {
+			stopLooking()
+			select {
+			case <-ended:
+				seek.close()
+			case <-time.After(100 * time.Millisecond): // a driver that hangs
+			}
+		}()
+	}
 	server := api.New(api.Config{
-		Sampler: samples, Backend: d.now, Results: results, ResultsDir: folder,
+		Sampler: samples, Backend: seek.state, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
 		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
 		WriteToken: c.writeToken(), Flush: csv.flush, State: store,
@@ -147,7 +179,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	})
 	scraped = metrics.New(metrics.Options{
 		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
-		Backend: func() (string, bool) { return d.Name, len(d.devices) > 0 }, Logger: d.log,
+		Backend: seek.up, Logger: d.log,
 	})
 	server.Mount("GET /metrics", server.InTurn(scraped))
 	for route, handler := range page.Handlers() {

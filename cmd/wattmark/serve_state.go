@@ -17,7 +17,7 @@ import (
 
 // stateFlags say where a restart finds what it resumes.
 type stateFlags struct {
-	StateDir    *string       `placeholder:"DIR" help:"Recording and marks, from which a restart resumes. Default: the results folder; empty turns it off."`
+	StateDir    *string       `placeholder:"DIR" help:"Recording and marks, from which a restart resumes. Default: the results folder; empty or none turns it off."`
 	StateMaxAge time.Duration `default:"168h" help:"How long readings stay in the recording."`
 	StateMaxMB  int64         `name:"state-max-mb" default:"512" help:"How large the recording grows, in MB."`
 }
@@ -35,7 +35,7 @@ func (f stateFlags) openState(resultsDir, node string, clock sampler.Clock, log 
 	if f.StateDir != nil {
 		dir = *f.StateDir
 	}
-	if dir == "" {
+	if dir == "" || dir == "none" { // none: a variable that is empty is as good as not set
 		return nil
 	}
 	host, err := os.Hostname()

@@ -71,8 +71,9 @@ func compile(folder string) error {
 		return fmt.Errorf("build NVML double: %w", err)
 	}
 	built := filepath.Join(scratch, "built.so")
+	// nodelete: NVML stays mapped after dlclose as well, pinned by the symbols that were bound.
 	out, err := exec.Command("gcc", "-g", "-O1", "-shared", "-fPIC",
-		"-Wl,-soname,libnvidia-ml.so.1", "-o", built, filepath.Join(scratch, "c", "nvml.c"), "-lm", "-lpthread").CombinedOutput()
+		"-Wl,-soname,libnvidia-ml.so.1", "-Wl,-z,nodelete", "-o", built, filepath.Join(scratch, "c", "nvml.c"), "-lm", "-lpthread").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build NVML double: gcc: %w\n%s", err, out)
 	}

@@ -16,6 +16,12 @@ type Script struct {
 	Driver, NVML string // versions
 	// InitReturns is what nvmlInit returns; 0 is success.
 	InitReturns int
+	// DriverLoad counts how often the driver was loaded: what was initialised under another count answers 1, not
+	// initialised, until it is shut down and initialised again.
+	DriverLoad int
+	// Upgraded is when the driver was upgraded: from then on a process that loaded this library before gets 18 of
+	// nvmlInit and 999 of every call. Zero: never.
+	Upgraded time.Duration
 	// UnknownAfter is when all calls begin to return 999, unknown error; zero: never.
 	UnknownAfter time.Duration
 	// CallsFile is where the double counts its calls, rewritten when a call comes at least CallsEvery (100 ms) after
@@ -123,6 +129,8 @@ func (s Script) String() string {
 	text(b, "calls", s.CallsFile)
 	seconds(b, "calls_every_s", s.CallsEvery)
 	number(b, "init", s.InitReturns)
+	number(b, "driver_load", s.DriverLoad)
+	seconds(b, "upgraded", s.Upgraded)
 	seconds(b, "unknown_after", s.UnknownAfter)
 	fmt.Fprintf(b, "gpus %d\n", len(s.GPUs))
 	for i, gpu := range s.GPUs {

@@ -5,7 +5,7 @@ struct handle { char unused; };
 
 static struct handle handles[MAX_GPUS], part_handles[MAX_GPUS * MAX_PARTS];
 static _Atomic(struct script *) script;
-static atomic_int initialised;
+static atomic_int initialised, initialised_under;
 
 /* CLOCK_REALTIME is read once and carried on by CLOCK_MONOTONIC: a stepped wall clock does not bend the trace. */
 static pthread_once_t clock_once = PTHREAD_ONCE_INIT;
@@ -39,6 +39,16 @@ static long long realtime_ns(void)
 }
 
 static double since_origin(const struct script *s) { return (double)(realtime_ns() - s->origin_ns) / 1e9; }
+
+static long long loaded_ns; /* when this process loaded the library, on CLOCK_REALTIME */
+
+__attribute__((constructor)) static void note_load(void) { loaded_ns = realtime_ns(); }
+
+/* outdated: the driver was upgraded since this process loaded the library. */
+static bool outdated(const struct script *s)
+{
+	return since_origin(s) >= s->upgraded && (double)(loaded_ns - s->origin_ns) / 1e9 < s->upgraded;
+}
 
 /* stamp_us is the time stamp of a sample at t. */
 static unsigned long long stamp_us(const struct script *s, enum sample_mode mode, double t)
@@ -191,6 +201,10 @@ static int enter(enum fn f, device d, struct script **sp, struct gpu **gp, doubl
 	if (s->calls[0] && clock_ns(CLOCK_MONOTONIC) - atomic_load(&written_ns) >= (long long)(s->calls_every_s * 1e9))
 		write_calls(s);
 	*tp = since_origin(s);
+	if (atomic_load(&initialised_under) != s->driver_load)
+		return UNINITIALIZED;
+	if (outdated(s))
+		return UNKNOWN;
 	if (!d)
 		return *tp >= s->unknown_after ? UNKNOWN : SUCCESS;
 	if (i >= s->gpus)

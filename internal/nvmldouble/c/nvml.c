@@ -10,6 +10,10 @@
  *   origin_unix_ns N            t = 0 on CLOCK_REALTIME; 0: when the library is first initialised
  *   driver V / nvml V           versions
  *   init CODE                   what nvmlInit returns
+ *   driver_load N               the driver was loaded anew: what was initialised under another N answers 1, not
+ *                               initialised, until it is shut down and initialised again
+ *   upgraded T                  the driver was upgraded at T: from then on nvmlInit returns 18, and every call 999, in
+ *                               a process that loaded this library before T
  *   unknown_after T             from T on every call returns 999
  *   calls PATH / calls_every_s S    call counts, rewritten when a call comes at least S (0.1) after the last
  *                               rewrite, and at nvmlShutdown: "call NAME GPU N", "field GPU ID N", "thread ID"
@@ -98,7 +102,10 @@ static int start(void)
 	count(FN_nvmlInit, MAX_GPUS);
 	if (s->init)
 		return s->init;
-	atomic_fetch_add(&initialised, 1);
+	if (outdated(s))
+		return LIB_RM_VERSION_MISMATCH;
+	if (atomic_fetch_add(&initialised, 1) == 0)
+		atomic_store(&initialised_under, s->driver_load);
 	return SUCCESS;
 }
 
@@ -110,7 +117,10 @@ int nvmlShutdown(void)
 {
 	if (atomic_load(&initialised) == 0)
 		return UNINITIALIZED;
-	atomic_fetch_sub(&initialised, 1);
+	if (atomic_load(&initialised_under) != current()->driver_load)
+		atomic_store(&initialised, 0); /* a driver that is gone leaves nothing to count */
+	else
+		atomic_fetch_sub(&initialised, 1);
 	count(FN_nvmlShutdown, MAX_GPUS);
 	write_calls(current());
 	return SUCCESS;

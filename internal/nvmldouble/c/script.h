@@ -15,7 +15,7 @@
 enum { MAX_GPUS = 64, MAX_FIELD = 512 };
 
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
-       GPU_IS_LOST = 15, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999 };
+       GPU_IS_LOST = 15, LIB_RM_VERSION_MISMATCH = 18, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999 };
 
 enum fault_kind { FIELD, CALL, HANG, NA, SPIKE, RESET, SCALE, FREEZE, POLLING };
 enum sample_mode { SAMPLES_OFF, SAMPLES_UNIX, SAMPLES_BOOT, SAMPLES_ZEROS };
@@ -59,8 +59,8 @@ struct gpu {
 struct script {
 	long long origin_ns; /* never 0 once read */
 	char driver[80], nvml[80], calls[512];
-	double calls_every_s, unknown_after;
-	int init, gpus;
+	double calls_every_s, unknown_after, upgraded;
+	int init, driver_load, gpus;
 	struct gpu gpu[MAX_GPUS];
 };
 
@@ -212,6 +212,8 @@ static void parse_line(struct script *s, char *text, int line)
 	if (!strcmp(word, "calls")) { text_into(s->calls, sizeof s->calls, rest, line); return; }
 	if (!strcmp(word, "calls_every_s")) { s->calls_every_s = number(&rest, line); return; }
 	if (!strcmp(word, "unknown_after")) { s->unknown_after = number(&rest, line); return; }
+	if (!strcmp(word, "upgraded")) { s->upgraded = number(&rest, line); return; }
+	if (!strcmp(word, "driver_load")) { s->driver_load = (int)number(&rest, line); return; }
 	if (!strcmp(word, "init")) { s->init = (int)number(&rest, line); return; }
 	if (!strcmp(word, "origin_unix_ns")) { s->origin_ns = atoll(rest); return; }
 	if (!strcmp(word, "gpus")) {
@@ -241,7 +243,7 @@ static struct script *read_script(const char *path, long long now_ns)
 {
 	struct script *s = calloc(1, sizeof *s);
 	strcpy(s->driver, "590.48.01"), strcpy(s->nvml, "13.590.48.01");
-	s->calls_every_s = 0.1, s->unknown_after = INFINITY, s->gpus = 1;
+	s->calls_every_s = 0.1, s->unknown_after = s->upgraded = INFINITY, s->gpus = 1;
 	for (int i = 0; i < MAX_GPUS; i++)
 		set_defaults(&s->gpu[i], i);
 	if (!path) {

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"wattmark/api"
+	"wattmark/sampler"
+	"wattmark/state"
+)
+
+// GPUs that are not there are looked for after so long, then after twice as long, and so on.
+const (
+	firstLook = time.Second
+	lastLook  = time.Minute
+)
+
+// seeker has the backend of now, and looks for GPUs that were not there at the start: a driver that is installed or
+// loaded later, a GPU that came back.
+type seeker struct {
+	flags     backendFlags
+	clock     sampler.Clock
+	samples   *sampler.Sampler
+	store     *state.Store // nil: nothing is recorded
+	retention time.Duration
+	log       *slog.Logger
+
+	mu   sync.Mutex
+	now  backend
+	ours bool // the backend was found by the seeker, which closes it
+}
+
+func (s *seeker) current() backend {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// state is the backend as the API shows it.
+func (s *seeker) state() api.Backend { return s.current().now() }
+
+// up reports that the backend has GPUs, as /metrics shows it.
+func (s *seeker) up() (name string, up bool) {
+	now := s.current()
+	return now.Name, len(now.devices) > 0
+}
+
+// run looks until all GPUs are there or ctx ends.
+func (s *seeker) run(ctx context.Context) {
+	for wait := firstLook; s.missing(); wait = min(2*wait, lastLook) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if s.look(ctx) {
+			wait = firstLook / 2
+		}
+	}
+}
+
+// missing reports that GPUs may still come.
+func (s *seeker) missing() bool {
+	now := s.current()
+	if len(now.devices) > 0 {
+		return now.late != nil
+	}
+	return s.flags.Backend != "none" && s.flags.Backend != "sim"
+}
+
+// look looks once, and reports that it found some.
+func (s *seeker) look(ctx context.Context) bool {
+	now := s.current()
+	if len(now.devices) > 0 {
+		devices, more := now.late()
+		if !more {
+			now.late = nil
+		}
+		devices = chosen(devices, now.names)
+		now.devices = slices.Concat(now.devices, devices)
+		s.set(now, s.ours)
+		s.add(devices)
+		return len(devices) > 0
+	}
+	found, err := s.flags.open(s.clock, s.log)
+	if err != nil { // --gpus names one that is not there yet
+		found.Problems = append(found.Problems, err.Error())
+	}
+	if len(found.devices) == 0 || err != nil || ctx.Err() != nil {
+		found.close()
+		s.set(backend{Backend: api.Backend{Name: now.Name, Problems: found.Problems}, close: now.close}, false)
+		return false
+	}
+	s.set(found, true)
+	s.add(found.devices)
+	s.log.Info("GPUs found", "backend", found.Name, "gpus", len(found.devices))
+	return true
+}
+
+func (s *seeker) set(b backend, ours bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now, s.ours = b, ours
+}
+
+// add has the GPUs sampled and recorded, and what earlier daemons read of them in memory.
+func (s *seeker) add(devices []sampler.Device) {
+	if len(devices) == 0 {
+		return
+	}
+	var ids []string
+	for _, device := range devices {
+		info := device.Info()
+		ids = append(ids, info.ID())
+		if s.store != nil {
+			s.store.Know(info)
+		}
+		s.log.Info("GPU found", "gpu", info.Index, "uuid", info.UUID)
+	}
+	s.samples.Add(devices...)
+	if s.store != nil {
+		s.samples.Restore(s.store.Earlier(s.samples.Now().Add(-s.retention)), ids...)
+	}
+}
+
+// close lets go of a backend that was found late.
+func (s *seeker) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ours {
+		s.now.close()
+	}
+}
+
+// chosen are the devices that one of the names means; all of them if there are none.
+func chosen(devices []sampler.Device, names []string) (kept []sampler.Device) {
+	for _, device := range devices {
+		info := []sampler.Info{device.Info()}
+		means := func(name string) bool {
+			_, err := sampler.Choose(info, []string{name})
+			return err == nil
+		}
+		if len(names) == 0 || slices.ContainsFunc(names, means) {
+			kept = append(kept, device)
+		}
+	}
+	return kept
+}
