@@ -59,6 +59,7 @@ type cli struct {
 	Measure   measureCmd   `cmd:"" help:"Measure a span of the past that nobody marked."`
 	Run       runCmd       `cmd:"" help:"Run a command and measure it, as time does."`
 	Aggregate aggregateCmd `cmd:"" help:"Power into a benchmark's aggregate, offline: from window files or a recorded CSV."`
+	Watch     watchCmd     `cmd:"" help:"Power, windows and health of a daemon, live in the terminal."`
 	Report    reportCmd    `cmd:"" help:"A window's file as a page, a picture or Markdown; several are compared."`
 	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the GPUs, their sensors, and what is wrong with them."`
 	Ready     readyCmd     `cmd:"" help:"Wait until a daemon has a reading of every GPU."`

@@ -69,7 +69,7 @@ func rules() []rule {
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
-				"github.com/coreos/go-systemd",
+				"github.com/coreos/go-systemd", "golang.org/x/sys",
 			},
 			std: []string{"os/exec"},
 			why: "wires everything; it alone starts other programs (wattmark run), and readings never come from one",
