@@ -25,7 +25,7 @@ type runCmd struct {
 	BenchResult    string        `placeholder:"FILE" help:"What the command leaves as a benchmark's result: gives joules per token. Its own start and end, where it has them, are the window."`
 	Expected       gpuCount      `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
 	JSON           string        `name:"json" env:"WATTMARK_RUN_JSON" placeholder:"FILE" help:"Write the result here."`
-	CSV            string        `name:"csv" env:"WATTMARK_RUN_CSV" placeholder:"FILE" help:"Write the readings here."`
+	CSV            string        `name:"csv" env:"WATTMARK_RUN_CSV" placeholder:"FILE" help:"Write the readings here, as nvidia-smi or amd-smi prints them."`
 	Interval       time.Duration `default:"1s" help:"Between readings, without a daemon."`
 	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears, without a daemon."`
 	AllowSimulated bool          `help:"Let results of simulated GPUs be valid, without a daemon."`

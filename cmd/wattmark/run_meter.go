@@ -14,7 +14,7 @@ import (
 
 	"wattmark/agg"
 	"wattmark/api"
-	"wattmark/internal/atomicfile"
+	"wattmark/recording"
 	"wattmark/sampler"
 	"wattmark/window"
 )
@@ -161,8 +161,12 @@ func (m *meter) readings(path string, result window.Result) error {
 		return errors.New("there are no readings")
 	}
 	var gpus []string
+	dialect := recording.NVIDIA
 	for _, gpu := range result.GPUs {
 		gpus = append(gpus, gpu.ID())
+		if gpu.Vendor == "amd" {
+			dialect = recording.AMD
+		}
 	}
 	query := url.Values{"format": {"csv"}, "gpus": {strings.Join(gpus, ",")}}
 	query.Set("start", fmt.Sprintf("%.6f", result.Start.Unix()))
@@ -171,7 +175,7 @@ func (m *meter) readings(path string, result window.Result) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, text)
+	return writeRecorded(path, text, dialect)
 }
 
 func (m *meter) stop() {

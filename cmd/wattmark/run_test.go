@@ -53,8 +53,22 @@ func TestRunAlone(t *testing.T) {
 			t.Errorf("stderr has no %q:\n%s", word, &errs)
 		}
 	}
-	if csv := read(t, dir, "r.csv"); !strings.HasPrefix(csv, "unix,index,uuid") || strings.Count(csv, "\n") < 8*4 {
-		t.Errorf("--csv has\n%.300s\nwant readings of 8 GPUs", csv)
+	checkRunCSV(t, dir, r)
+}
+
+// checkRunCSV holds the CSV of a run to what aggregate --csv makes of it: the energy by the benchmark's arithmetic.
+func checkRunCSV(t *testing.T, dir string, r answerJSON) {
+	t.Helper()
+	start, end := r.number(t, "start_unix"), r.number(t, "end_unix")
+	write(t, dir, "csv.json", fmt.Sprintf(`{"benchmark_start_time_unix": %.6f, "benchmark_end_time_unix": %.6f, "duration": %.6f, "completed": 2, "total_input_tokens": 100, "total_output_tokens": 50}`, start, end, end-start))
+	write(t, dir, "agg_csv.json", "{}")
+	out, errs, code := wattmark(t, dir, nil, "aggregate", "--csv", "r.csv", "--bench-result", "csv.json", "--agg-result", "agg_csv.json",
+		"--expected-num-gpus", "8", "--require-power", "--json")
+	if code != 0 {
+		t.Fatalf("%s\n%s\n%.500s", errs, out, read(t, dir, "r.csv"))
+	}
+	if got, want := decode(t, []byte(out)).number(t, "total_gpu_energy_j"), r.number(t, "total_gpu_energy_j"); got < 0.85*want || got > 1.15*want {
+		t.Errorf("the CSV's energy is %.1f J, that of the counters %.1f J", got, want)
 	}
 }
 
@@ -77,7 +91,7 @@ echo "{\"benchmark_start_time_unix\": $a, \"benchmark_end_time_unix\": $b, \"dur
 	if !strings.Contains(errs, "the benchmark's own window") {
 		t.Errorf("stderr does not say what the window is:\n%s", errs)
 	}
-	if csv := read(t, dir, "r.csv"); strings.Contains(csv, ",0,GPU-") || !strings.Contains(csv, ",3,GPU-") {
+	if csv := read(t, dir, "r.csv"); strings.Contains(csv, ", 0, ") || !strings.Contains(csv, ", 3, ") || !strings.HasPrefix(csv, "timestamp, index, power.draw [W]") {
 		t.Errorf("--csv has\n%s\nwant readings of GPUs 1 and 3", csv)
 	}
 	if _, err := os.Stat(filepath.Join(d.results, "power_window_named.json")); err != nil {
