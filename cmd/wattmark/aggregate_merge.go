@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"wattmark/agg"
@@ -92,6 +93,9 @@ func (c aggregateCmd) again(file agg.WindowFile, source windowSource, benchmark 
 	limits := file.Limits
 	limits.AllowSimulated = limits.AllowSimulated || c.AllowSimulated
 	result := agg.Conclude(window.Recorded(file.Series), w, limits, &benchmark)
+	if !benchmark.HasWindow && slices.Contains(file.Result.Reasons, window.Interrupted) {
+		result.Reasons = append(result.Reasons, window.Interrupted) // the marks end where the daemon did
+	}
 	result.Backend, result.Cost, result.Versions = file.Result.Backend, file.Result.Cost, file.Result.Versions
 	for i := range result.GPUs {
 		if result.GPUs[i].Role == "" {

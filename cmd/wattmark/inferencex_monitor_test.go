@@ -202,3 +202,31 @@ end=$(date -u +%s)
 		t.Errorf("from the CSV: %v, want 1000 W for %v s", a, to-from)
 	}
 }
+
+// The benchmark's script is killed before it stops the monitor: the daemon does not stay behind, and what it has is on
+// disk.
+func TestInferenceXMonitorOutlivesNobody(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, simulatedPair()...)
+	out, err := j.container(`
+source "$MONITOR"
+start_gpu_monitor
+echo "$GPU_MONITOR_PID" > pid
+sleep 1
+kill -KILL $$
+`)
+	if err == nil {
+		t.Fatalf("the script was not killed: %s", out)
+	}
+	pid := strings.TrimSpace(read(t, j.workspace, "pid"))
+	waitFor(t, "the daemon's end", func() bool {
+		state, err := os.ReadFile("/proc/" + pid + "/stat")
+		return err != nil || strings.Contains(string(state), ") Z ")
+	})
+	if text := read(t, j.workspace, "power_window_monitor-dsr1_tp2_conc4.json"); !strings.Contains(text, `"window_interrupted"`) {
+		t.Errorf("the window's file: %.500s", text)
+	}
+	if _, errs, code := wattmark(t, j.workspace, nil, "serve", "--watch-pid", "4194304"); code != 2 {
+		t.Errorf("no such process: %d %s", code, errs)
+	}
+}

@@ -30,6 +30,7 @@ type serveCmd struct {
 	csvFlags
 	stateFlags
 	dcgmFlags
+	watchFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -67,6 +68,10 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	c.Node = cmp.Or(c.Node, slurmNode())
 	log := newLogger(std, c.LogLevel, c.LogFormat)
+	ctx, err := c.watch(ctx, log)
+	if err != nil {
+		return exitFor(std, err)
+	}
 	runLightly(ctx, log)
 	clock := sampler.NewClock()
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -35,7 +35,7 @@ _wattmark_serve() {
     local port_file why tries
     port_file=$(mktemp "${TMPDIR:-/tmp}/wattmark-port.XXXXXX") || return 2
     "$_wattmark_bin" serve --listen "$1" --port-file "$port_file" --csv "$_wattmark_csv" --interval "$_wattmark_interval" \
-        --results-dir "$_wattmark_results" </dev/null >"$_wattmark_log" 2>&1 &
+        --results-dir "$_wattmark_results" --watch-pid "$$" </dev/null >"$_wattmark_log" 2>&1 &
     GPU_MONITOR_PID=$!
     _wattmark_addr=$1
     for ((tries = 0; tries < 40; tries++)); do
