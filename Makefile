@@ -40,6 +40,8 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	deploy/release/test.sh
 	deploy/systemd/test.sh
 	go test -tags real -timeout 20m -v ./bench/prometheus
+	deploy/container/test.sh
+	deploy/kubernetes/test.sh
 
 lint:
 	$(GOLANGCI_LINT) run ./...

@@ -23,7 +23,7 @@ for arch in amd64 arm64; do
 	name=wattmark-9.8.7-linux-$arch
 	tar xzf "$name.tar.gz"
 	run=()
-	[ "$arch" = "$(go env GOHOSTARCH)" ] || run=(qemu-aarch64-static -L /usr/aarch64-linux-gnu)
+	[ "$arch" = "$(go env GOHOSTARCH)" ] || run=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
 	[ "$("${run[@]}" "$name/wattmark" --version)" = 9.8.7 ] || fail "$arch: version $("${run[@]}" "$name/wattmark" --version)"
 	objdump -T "$name/wattmark" 2>/dev/null || "${CROSS:-aarch64-linux-gnu-}objdump" -T "$name/wattmark"
 done | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | tee glibc
