@@ -18,6 +18,7 @@ type Files struct {
 	Aggregate  string // "": none
 	Validation string // "": none
 	Sources    Sources
+	Extra      bool // ExtraKeys too
 	MustExist  bool // a missing aggregate is a failure: nobody will patch it later
 }
 
@@ -69,7 +70,7 @@ func patchAggregate(r window.Result, f Files, at place) (window.Aggregate, windo
 		a.Status, a.Outcome = StatusNone, ""
 		return a, ""
 	}
-	err := patchFile(r, f.Aggregate, at)
+	err := patchFile(r, f, at)
 	if err == nil {
 		return a, ""
 	}
@@ -107,13 +108,17 @@ func outcome(err error) string {
 	}
 }
 
-func patchFile(r window.Result, path string, at place) error {
+func patchFile(r window.Result, f Files, at place) error {
+	path := f.Aggregate
 	if err := CheckAggregateName(path); err != nil {
 		return err
 	}
 	keys, err := Keys(r)
 	if err != nil {
 		return err
+	}
+	if f.Extra {
+		keys = append(keys, ExtraKeys(r)...)
 	}
 	root, name, err := at(path)
 	if err != nil {

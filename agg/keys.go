@@ -17,7 +17,7 @@ const PowerSchema = 2
 // ErrNoMetric says that a result is valid, but lacks a number that the aggregate must have: the benchmark's counts.
 var ErrNoMetric = errors.New("no benchmark data for the per-token keys")
 
-// Key is one key of the aggregate and its number, as Python's json.dumps writes it.
+// Key is one key of the aggregate and its number, as Python's json.dumps writes it; "": the key must not be there.
 type Key struct{ Name, Number string }
 
 // Keys returns what a result sets in the aggregate, in the contract's order: the schema and the verdict, and if that
@@ -36,6 +36,23 @@ func Keys(r window.Result) ([]Key, error) {
 		keys = append(keys, Key{m.name, pythonFloat(round(x, decimals(m.name)))})
 	}
 	return keys, nil
+}
+
+// ExtraKeys are those of later InferenceX schemas that a result sets where they are asked for: percentiles of the
+// synchronised power of all GPUs, and those per GPU. Stale ones go.
+func ExtraKeys(r window.Result) []Key {
+	var keys []Key
+	for _, p := range []struct {
+		name  string
+		value sampler.Value
+	}{{"p75", r.Stats.P75}, {"p90", r.Stats.P90}} {
+		each, total := Key{Name: p.name + "_power_w"}, Key{Name: p.name + "_total_gpu_power_w"}
+		if watts, ok := p.value.Known(); ok && r.Valid() && len(r.GPUs) > 0 {
+			each.Number, total.Number = pythonFloat(round(watts/float64(len(r.GPUs)), 3)), pythonFloat(round(watts, 3))
+		}
+		keys = append(keys, each, total)
+	}
+	return keys
 }
 
 // metric is a measured key.

@@ -124,7 +124,12 @@ func ours(name string, keys []Key) bool {
 
 // has reports whether the object has keys, with these numbers, and no other power keys.
 func (o object) has(keys []Key) bool {
-	found := 0
+	found, wanted := 0, 0
+	for _, key := range keys {
+		if key.Number != "" {
+			wanted++
+		}
+	}
 	for _, p := range o.parts {
 		switch {
 		case p.name == "":
@@ -134,7 +139,7 @@ func (o object) has(keys []Key) bool {
 			return false
 		}
 	}
-	return found == len(keys)
+	return found == wanted
 }
 
 // patched spells the object with keys set.
@@ -145,12 +150,15 @@ func (o object) patched(keys []Key) []byte {
 			continue // stale, or set again below
 		}
 		if i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == p.name }); i >= 0 {
+			if keys[i].Number == "" {
+				continue
+			}
 			p.value = []byte(keys[i].Number)
 		}
 		parts = append(parts, p)
 	}
 	for _, key := range keys {
-		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == key.Name }) {
+		if key.Number != "" && !slices.ContainsFunc(parts, func(p part) bool { return p.name == key.Name }) {
 			parts = append(parts, o.style.part(key))
 		}
 	}

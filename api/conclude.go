@@ -23,6 +23,9 @@ func (s *Server) checkFiles(f fields) error {
 	if f.AggResult != "" && !f.hasWork() {
 		return fmt.Errorf("%w: name benchmark_result, or give benchmark or the counts", errNoWork)
 	}
+	if err := s.checkIdle(f.IdleRun); err != nil {
+		return err
+	}
 	for _, file := range []struct{ field, path string }{
 		{"benchmark_result", f.BenchmarkResult}, {"agg_result", f.AggResult}, {"validation_result", f.ValidationResult},
 	} {
@@ -106,6 +109,7 @@ func (s *Server) conclude(e *ended) error {
 	result.Cost.CPUSeconds, result.Cost.RSSBytes, result.Cost.MissedTicks = e.cost.CPUSeconds, e.cost.RSSBytes, e.cost.MissedTicks
 	result.Versions = s.versions()
 	s.noteRestarts(&result)
+	result = s.aboveIdle(result, e.asked.IdleRun)
 
 	sources := agg.Sources{Telemetry: s.windowFile(e.mark.Run), Benchmark: e.asked.BenchmarkResult}
 	if benchmark != nil {
@@ -219,7 +223,7 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 	if f.AggResult == "" && f.ValidationResult == "" && f.BenchmarkResult == "" {
 		return window.Aggregate{Status: agg.StatusNone}
 	}
-	files := agg.Files{Validation: f.ValidationResult, Sources: sources}
+	files := agg.Files{Validation: f.ValidationResult, Sources: sources, Extra: s.config.AggExtra}
 	if files.Validation == "" {
 		files.Validation = agg.ValidationName(f.BenchmarkResult, result.Run, s.config.Node)
 	}
@@ -272,6 +276,7 @@ func (f fields) with(more fields) (merged fields, news bool) {
 	}
 	for _, path := range []struct{ old, add *string }{
 		{&merged.AggResult, &more.AggResult}, {&merged.ValidationResult, &more.ValidationResult},
+		{&merged.IdleRun, &more.IdleRun},
 	} {
 		if *path.add != "" && *path.add != *path.old {
 			*path.old, news = *path.add, true

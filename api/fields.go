@@ -30,6 +30,7 @@ type fields struct {
 	ValidationResult string   `json:"validation_result"`
 	Format           string   `json:"format"`
 	SpanS            *int64   `json:"span_s"`
+	IdleRun          string   `json:"idle_run"`
 
 	Benchmark         json.RawMessage `json:"benchmark"`
 	Completed         *int64          `json:"completed"`
@@ -44,7 +45,7 @@ func startFields() []string {
 
 func endFields() []string {
 	return []string{
-		"run", "id", "at_unix", "benchmark_result", "benchmark", "completed", "total_input_tokens",
+		"idle_run", "run", "id", "at_unix", "benchmark_result", "benchmark", "completed", "total_input_tokens",
 		"total_output_tokens", "agg_result", "validation_result", "expected_num_gpus", "clock_offset_s", "clock_offset_bound_s",
 	}
 }
@@ -186,7 +187,7 @@ func (f *fields) set(m member) error {
 }
 
 func (f *fields) check() error {
-	for _, name := range []string{f.Run, f.ID} {
+	for _, name := range []string{f.Run, f.ID, f.IdleRun} {
 		if name != "" && !validRun(name) {
 			return fmt.Errorf("%w: 1 to 200 of A-Z a-z 0-9 . _ -, and not only dots", errRunName)
 		}

@@ -35,3 +35,26 @@ func TestReport(t *testing.T) {
 		d.get("/v1/windows/r1/report?format=csv").problem(400, "malformed")
 	})
 }
+
+// idle_run names an ended window of the same GPUs; its share of the energy is then known.
+func TestIdleRun(t *testing.T) {
+	inBubble(t, options{spec: "2xH200,load=step,watts=500,start=40s"}, func(d *daemon) {
+		d.post("/v1/mark-start", "run=idle").want(201)
+		time.Sleep(20 * time.Second)
+		d.post("/v1/mark-end", "run=idle").want(200)
+		time.Sleep(15 * time.Second)
+		d.post("/v1/mark-start", "run=work").want(201)
+		time.Sleep(20 * time.Second)
+		d.post("/v1/mark-end", "run=work&idle_run=nobody").problem(404, "unknown_run")
+		r := d.post("/v1/mark-end", "run=work&idle_run=idle").result()
+		idle, _ := r.Stats.IdlePower.Known()
+		above, ok := r.Stats.AboveIdle.Known()
+		want := d.truth(r) - idle*r.Duration().Seconds()
+		if !ok || idle < 100 || idle > 300 || above < want-r.Stats.AboveIdleBound.Or(0) || above > want+r.Stats.AboveIdleBound.Or(0) {
+			t.Errorf("%+v, want %v J above idle", r.Stats, want)
+		}
+		if r.Stats.P50.Or(0) < 900 || r.Stats.Peak.Or(0) > 1100 {
+			t.Errorf("%+v, want 1000 W", r.Stats)
+		}
+	})
+}

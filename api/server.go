@@ -34,6 +34,7 @@ type Config struct {
 	Sampler      *sampler.Sampler
 	Backend      func() Backend
 	Limits       window.Limits
+	AggExtra     bool     // percentiles of power go into aggregates too
 	Results      *os.Root // the only folder in which callers can name files; nil: there is none yet
 	ResultsDir   string   // its path; opened again where another folder has come there
 	Node         string   // goes into our files' names; may be empty

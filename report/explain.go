@@ -30,7 +30,28 @@ func explain(r window.Result) []figure {
 				"card, so it cancels when windows of the same cards are compared, and not when others are.",
 		})
 	}
-	return append(list, crosscheck(r), readings(r), throttling(r))
+	return append(append(list, crosscheck(r), readings(r), throttling(r)), statistics(r)...)
+}
+
+// statistics are the distribution of power, and the energy above idle where a window was named as that.
+func statistics(r window.Result) []figure {
+	var list []figure
+	s := r.Stats
+	if s.Peak.OK() {
+		list = append(list, figure{
+			"Power over time", number(s.P50, 0, "W") + " half of the time",
+			fmt.Sprintf("At most %s for 90 %%, %s for 99 %% of the time; the highest was %s. Of all GPUs at one time, as smooth as their sensors. "+
+				"Within 10 %% of the median for %s of the time.",
+				number(s.P90, 0, "W"), number(s.P99, 0, "W"), number(s.Peak, 0, "W"), percent(s.Steady.Or(0))),
+		})
+	}
+	if s.AboveIdle.OK() {
+		list = append(list, figure{
+			"Energy above idle", energy(s.AboveIdle, s.AboveIdleBound),
+			"A secondary figure: without the " + number(s.IdlePower, 1, "W") + " that these GPUs drew in the window " + plain(s.IdleRun) + ".",
+		})
+	}
+	return list
 }
 
 func methods(r window.Result) string {
@@ -109,11 +130,28 @@ func throttling(r window.Result) figure {
 	}
 	switch {
 	case len(slow) > 0:
-		f.Value, f.Note = fmt.Sprintf("%d of %d GPUs", len(slow), len(r.GPUs)), "Ran below their clocks: "+strings.Join(slow, ", ")+"."
+		f.Value, f.Note = fmt.Sprintf("%d of %d GPUs", len(slow), len(r.GPUs)), "Ran below their clocks: "+strings.Join(slow, ", ")+causes(r.Stats.Throttled)+"."
 	case known > 0:
 		f.Value, f.Note = "none", "No GPU ran below its clocks."
 	}
 	return f
+}
+
+// causes says for how long what slowed GPUs down.
+func causes(t window.ThrottledTime) string {
+	var parts []string
+	for _, c := range []struct {
+		words string
+		s     sampler.Value
+	}{{"the power limit", t.PowerCap}, {"heat", t.Thermal}, {"the hardware", t.Hardware}, {"the power brake", t.PowerBrake}, {"other causes", t.Other}} {
+		if s := c.s.Or(0); s > 0 {
+			parts = append(parts, c.words+" "+seconds(s))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ". Over all GPUs, by " + strings.Join(parts, ", by ")
 }
 
 // about is versions, cost, and what became of the aggregate.

@@ -26,6 +26,7 @@ func Measure(src Source, w Window, lim Limits) Result {
 		lim.MaxGap = DefaultMaxGap
 	}
 	r := Result{Run: w.Run, Start: w.Start, End: w.End, Expected: w.Expected, Skew: w.Skew}
+	var power tally
 	for series := range src.Series(w.Start.Add(-before), w.End.Add(after)) {
 		// The first GPU with readings fixes the edges on the monotonic clock, so that all measure the same span.
 		r.Start, r.End = onReadings(r.Start, series.Readings), onReadings(r.End, series.Readings)
@@ -42,6 +43,8 @@ func Measure(src Source, w Window, lim Limits) Result {
 			r.Cost.DriverCallMax = sampler.Some(max(call, r.Cost.DriverCallMax.Or(0)))
 		}
 		r.GPUs = append(r.GPUs, gpu)
+		power.add(series, r.Start, r.End, lim)
+		r.Stats.Throttled.add(series.Readings, r.Start, r.End)
 	}
 	switch {
 	case r.Duration() <= 0:
@@ -50,6 +53,7 @@ func Measure(src Source, w Window, lim Limits) Result {
 	case len(r.GPUs) == 0:
 		r.Reasons = add(r.Reasons, NoUsableSamples)
 	}
+	power.describe(&r.Stats, lim)
 	if bound, ok := r.Bound().Known(); ok && bound > 0.05*r.Energy().Or(0) {
 		r.Notes = add(r.Notes, WideBound)
 	}

@@ -79,6 +79,8 @@ const (
 	// DurationDiffers: the benchmark's result has no start and end, so the marks are the window, and the duration it
 	// reports is not theirs: they enclose more than the measured phase, or less.
 	DurationDiffers Note = "benchmark_duration_differs"
+	// IdleUnusable: the window named as idle is not of these GPUs, or not valid; there is no energy above idle.
+	IdleUnusable Note = "idle_window_unusable"
 	// ValidationUnwritable: the validation file could not be written; agg_result.detail says why.
 	ValidationUnwritable Note = "validation_file_unwritable"
 	// FileUnwritable: the window's own file could not be written; the answer is the only copy of the result.

@@ -29,6 +29,7 @@ type Result struct {
 	Reasons    []Reason // of the run as a whole; each GPU has its own
 	Notes      []Note
 	GPUs       []GPU
+	Stats      Stats
 	Work       *Work  // what the benchmark did; nil: not known
 	Skew       Skew   // of this node's clock, which Start and End are in; none in a merged result
 	Nodes      []Node // what a merged result was merged from; nil: it was not

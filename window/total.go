@@ -28,6 +28,7 @@ func Total(all []sampler.Series, apart time.Duration, lim Limits) []Point {
 	for i, series := range all {
 		lines[i].limits = lim
 		for _, r := range series.Readings {
+			r, _ = series.Info.Believe(r)
 			if watts, ok := r.Power().Known(); ok {
 				moments = append(moments, r.At)
 				lines[i].points = append(lines[i].points, lineKnot{r.At, watts})

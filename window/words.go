@@ -79,6 +79,8 @@ func (n Note) Words() string {
 		return "the benchmark's result has no start and end, so the marks are the window, and they are not as long as the duration it reports (by more than 0.5 s and 1 %)"
 	case ClockOffsetUnknown:
 		return "of several nodes: nobody compared the clock of one with the others'; how far apart the spans were is not known"
+	case IdleUnusable:
+		return "the window named as idle is not of these GPUs, or not valid: there is no energy above idle"
 	case ValidationUnwritable:
 		return "the validation file could not be written; agg_result.detail says why"
 	case FileUnwritable:

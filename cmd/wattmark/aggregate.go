@@ -32,6 +32,7 @@ type aggregateCmd struct {
 	roleFlags
 	RequirePower   bool `help:"Exit 1 if the power is not valid. REQUIRE_POWER=1 does the same."`
 	AllowSimulated bool `help:"Let results of simulated GPUs be valid."`
+	AggExtra       bool `help:"Put the percentiles of power into the aggregate too (p75_ and p90_ keys of later InferenceX schemas)."`
 	JSON           bool `name:"json" help:"Print the result as JSON."`
 
 	MaxGap  time.Duration `default:"3s" help:"With --csv and --prometheus: how far apart readings may be."`
@@ -80,7 +81,7 @@ func (c aggregateCmd) Run(ctx context.Context, std streams) error {
 
 // finish writes the files and says what became of them.
 func (c aggregateCmd) finish(std streams, result window.Result, sources agg.Sources) error {
-	files := agg.Files{Aggregate: c.AggResult, Validation: c.ValidationResult, MustExist: true, Sources: sources}
+	files := agg.Files{Aggregate: c.AggResult, Validation: c.ValidationResult, MustExist: true, Sources: sources, Extra: c.AggExtra}
 	if files.Validation == "" && c.BenchResult != "" {
 		files.Validation = agg.ValidationName(c.BenchResult, result.Run, "")
 	}

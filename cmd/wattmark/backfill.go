@@ -136,7 +136,7 @@ func (c aggregateCmd) fill(t triple) filled {
 	job.csv, job.benchmark, job.folder, job.expected = t.csv, t.benchmark, t.folder, expected
 	before := [][]byte{content(f.Aggregate), content(validation)}
 	result, sources, _ := job.measure()
-	files := agg.Files{Aggregate: f.Aggregate, Validation: validation, MustExist: true, Sources: sources}
+	files := agg.Files{Aggregate: f.Aggregate, Validation: validation, MustExist: true, Sources: sources, Extra: c.AggExtra}
 	written, err := agg.WritePaths(result, files)
 	valid := result.Valid() && written.Status == agg.StatusPatched
 	f.PowerValid, f.Reasons = &valid, result.AllReasons()

@@ -37,6 +37,7 @@ type serveCmd struct {
 	Retention      time.Duration `default:"24h" help:"How long readings stay in memory."`
 	ResultsDir     string        `default:"." type:"path" help:"The only folder in which HTTP callers can name files."`
 	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears."`
+	AggExtra       bool          `help:"Put the percentiles of power into aggregates too (p75_ and p90_ keys of later InferenceX schemas)."`
 	AllowSimulated bool          `help:"Let results of simulated GPUs be valid."`
 	Node           string        `help:"Name of this node in the names of its files. Default: none; in a Slurm job of several nodes the short host name."`
 	AllowedHost    []string      `placeholder:"NAME" help:"Further Host names to answer to."`
@@ -177,8 +178,8 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	}
 	server := api.New(api.Config{
 		Sampler: samples, Backend: seek.state, Results: results, ResultsDir: folder,
-		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated},
-		Node:   c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
+		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
+		Node: c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
 		WriteToken: c.writeToken(), Flush: csv.flush, State: store,
 		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
