@@ -275,7 +275,8 @@ func (f fields) with(more fields) (merged fields, news bool) {
 		news = true
 	}
 	for _, path := range []struct{ old, add *string }{
-		{&merged.AggResult, &more.AggResult}, {&merged.ValidationResult, &more.ValidationResult},
+		{&merged.AggResult, &more.AggResult},
+		{&merged.ValidationResult, &more.ValidationResult},
 		{&merged.IdleRun, &more.IdleRun},
 	} {
 		if *path.add != "" && *path.add != *path.old {
