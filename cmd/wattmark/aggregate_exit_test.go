@@ -51,6 +51,10 @@ func TestAggregateCSVExitCodes(t *testing.T) {
 			if code != tt.want || !strings.Contains(out+errs, tt.says) {
 				t.Errorf("exit code %d, want %d; output lacks %q:\n%s%s", code, tt.want, tt.says, out, errs)
 			}
+			// A run that is failed for its power explains itself all the same.
+			if strings.Contains(tt.says, "_") && !strings.Contains(read(t, dir, "power_validation_r.json"), tt.says) {
+				t.Errorf("the validation file does not have %s", tt.says)
+			}
 		})
 	}
 	if _, err := os.Stat(filepath.Join(dir, "new", "v.json")); err != nil {
