@@ -103,7 +103,7 @@ func (s *Store) OfOther(from sampler.Moment) []sampler.Series {
 
 // walk visits the lines of all files, oldest first; files that were last written long before since are left out.
 func (s *Store) walk(since sampler.Moment, found *Summary, visit func(entry) bool) {
-	const slack = time.Hour // wall clocks are set
+	const slack = 2 * time.Hour // wall clocks are set
 	for _, f := range append(s.segments(), file{name: s.readings()}) {
 		if since != (sampler.Moment{}) && f.size > 0 && since.Wall().Sub(f.changed) > slack {
 			continue

@@ -12,11 +12,11 @@ import (
 
 // columns is the first line of a recording, and its schema. Times are nanoseconds on the wall clock and on the
 // monotonic clock; gpu is the index that the vendor's tool prints; extra is 1 for a reading made on request, beside the
-// schedule's. An empty cell is missing. Lines that begin with # say who the GPUs are and when a daemon started.
+// schedule's, step 1 for one that was made to see the counter step. An empty cell is missing. Lines that begin with # say who the GPUs are and when a daemon started.
 const columns = "unix_ns,monotonic_ns,call_ns,gpu,extra,power_w,instant_power_w,energy_counter_j," +
-	"temperature_c,clock_mhz,memory_clock_mhz,utilization_ratio,throttle_bits,stretched"
+	"temperature_c,clock_mhz,memory_clock_mhz,utilization_ratio,memory_utilization_ratio,throttle_bits,stretched,step"
 
-const fieldCount = 14
+const fieldCount = 16
 
 var errRow = errors.New("not a row of a recording")
 
@@ -33,7 +33,7 @@ func appendRow(out []byte, index int, extra bool, r sampler.Reading) []byte {
 			out = strconv.AppendFloat(out, x, 'g', -1, 64)
 		}
 	}
-	for _, g := range [...]sampler.Gauge{r.TemperatureC, r.ClockMHz, r.MemoryClockMHz, r.Utilization} {
+	for _, g := range [...]sampler.Gauge{r.TemperatureC, r.ClockMHz, r.MemoryClockMHz, r.Utilization, r.MemoryUtilization} {
 		out = append(out, ',')
 		if x, ok := g.Value().Known(); ok {
 			out = strconv.AppendFloat(out, x, 'g', -1, 32)
@@ -43,7 +43,8 @@ func appendRow(out []byte, index int, extra bool, r sampler.Reading) []byte {
 	if r.ThrottleKnown || r.Throttle != 0 {
 		out = strconv.AppendUint(out, uint64(r.Throttle), 10)
 	}
-	return append(appendBit(append(out, ','), r.Stretched), '\n')
+	out = appendBit(append(out, ','), r.Stretched)
+	return append(appendBit(append(out, ','), r.Step), '\n')
 }
 
 func appendBit(out []byte, set bool) []byte {
@@ -63,12 +64,13 @@ func readRow(line []byte) (index int, extra bool, r sampler.Reading, err error) 
 	extra = p.bit()
 	r.PowerWatts, r.InstantWatts, r.EnergyJoules = p.value(), p.value(), p.value()
 	r.TemperatureC, r.ClockMHz, r.MemoryClockMHz, r.Utilization = p.gauge(), p.gauge(), p.gauge(), p.gauge()
+	r.MemoryUtilization = p.gauge()
 	if text := p.next(); len(text) > 0 {
 		bits := p.parse(text)
 		r.Throttle, r.ThrottleKnown = sampler.Throttle(bits), true
 		p.bad = p.bad || bits < 0 || bits > 1<<32-1
 	}
-	r.Stretched = p.bit()
+	r.Stretched, r.Step = p.bit(), p.bit()
 	if p.bad || p.fields != fieldCount || p.rest != nil || r.At.UnixNano <= 0 || r.At.MonoNano <= 0 || r.Call < 0 || index < 0 {
 		return 0, false, sampler.Reading{}, errRow
 	}

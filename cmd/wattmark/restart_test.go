@@ -173,16 +173,16 @@ func TestFullDisk(t *testing.T) {
 	if windows := fmt.Sprint(decode(t, d.get("/v1/windows"))["windows"]); windows != "[]" {
 		t.Errorf("windows %s", windows)
 	}
-	if !slices.ContainsFunc(d.readings(t), func(at float64) bool { return at < started.number(t, "start_unix") }) {
+	if !slices.ContainsFunc(d.readingsOf(t, 0), func(at float64) bool { return at < started.number(t, "start_unix") }) {
 		t.Error("no reading of the time before came back")
 	}
 }
 
-// readings are the times of GPU 0's readings of the last minute.
-func (d *served) readings(t *testing.T) (unix []float64) {
+// readingsOf are the times of a GPU's readings of the last minute.
+func (d *served) readingsOf(t *testing.T, gpu int) (unix []float64) {
 	t.Helper()
 	gpus := decode(t, d.get("/v1/readings")).gpus(t)
-	for _, reading := range gpus[0]["readings"].([]any) {
+	for _, reading := range gpus[gpu]["readings"].([]any) {
 		unix = append(unix, answerJSON(reading.(map[string]any)).number(t, "unix"))
 	}
 	return unix
