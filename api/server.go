@@ -69,7 +69,7 @@ type Server struct {
 func New(config Config) *Server {
 	hosts := append([]string{"localhost"}, config.AllowedHosts...)
 	if own, err := os.Hostname(); err == nil {
-		hosts = append(hosts, own)
+		hosts = append(hosts, ownNames(own)...)
 	}
 	if config.Flush == nil {
 		config.Flush = func() {}
@@ -84,6 +84,12 @@ func New(config Config) *Server {
 		})
 	}
 	return s
+}
+
+// ownNames are what a host of this name is called: whole, and as the others in its network call it.
+func ownNames(host string) []string {
+	short, _, _ := strings.Cut(host, ".")
+	return []string{host, short}
 }
 
 // routes are the API. docs/api.md and openapi.json describe each.

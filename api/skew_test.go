@@ -111,3 +111,16 @@ func TestClockOffsetRefused(t *testing.T) {
 		d.post("/v1/mark-start", `{"clock_offset_s":null,"clock_offset_bound_s":null}`).window()
 	})
 }
+
+// A client on another node calls a host by its short name, whether its own name for itself is that or the long one.
+func TestOwnNames(t *testing.T) {
+	for host, want := range map[string][]string{"gpu07": {"gpu07", "gpu07"}, "gpu07.cluster.example": {"gpu07.cluster.example", "gpu07"}} {
+		if got := ownNames(host); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", host, got, want)
+		}
+		s := &Server{hosts: ownNames(host)}
+		if !s.hostAllowed("GPU07:9844") || s.hostAllowed("gpu07.evil.example") || s.hostAllowed("evil.example") {
+			t.Errorf("%s: answers to %v", host, s.hosts)
+		}
+	}
+}
