@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,7 +35,8 @@ const (
 	probes     = 8                      // the quickest of them counts
 	probesOnce = 8                      // nodes that are asked at the same time: our own queue is not the network's delay
 	connecting = 2 * time.Second        // until a node that does not answer is given up
-	patience   = 100 * time.Millisecond // of a mark-end: what is not known by then is found out after it
+	few        = 64                     // nodes whose clocks a mark-end looks at before it marks them
+	patience   = 100 * time.Millisecond // of such a mark-end: what is not known by then is found out after it
 )
 
 // fleet returns the daemons that --addr names, each with a role where it has one: prefill=host:port.
@@ -117,18 +117,20 @@ func (f fleet) compare(ctx context.Context, until time.Time) {
 	})
 }
 
-// compare asks the node for its time; the quickest answer counts.
+// compare asks the node for its time; the quickest answer counts. Fewer than all questions may all have been slow, and
+// count for nothing.
 func (n *node) compare(ctx context.Context) error {
-	best := math.Inf(1)
+	var best window.Skew
 	for range probes {
 		seen, err := n.client.probe(ctx)
 		if err != nil {
 			return err
 		}
-		if bound := seen.Bound.Or(best); bound < best {
-			n.skew, best = seen, bound
+		if bound, known := best.Bound.Known(); !known || seen.Bound.Or(bound) < bound {
+			best = seen
 		}
 	}
+	n.skew = best
 	return nil
 }
 
