@@ -34,7 +34,7 @@ func TestDocument(t *testing.T) {
 func catalogue(t *testing.T) string {
 	t.Helper()
 	m := New(options(fixed()...))
-	requests(m)
+	ask(m)
 	m.Ended("0a", ended("run"), false)
 	families, err := m.Registry().Gather()
 	if err != nil {

@@ -34,7 +34,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
 	windows  *windows
-	requests *prometheus.CounterVec
+	requests *requests
 }
 
 // New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself, in a registry of
@@ -48,7 +48,7 @@ func New(o Options) *Metrics {
 		newProcessCollector(),
 	)
 	m := &Metrics{registry: registry, windows: newWindows(), requests: newRequests()}
-	registry.MustRegister(m.windows, m.requests)
+	registry.MustRegister(m.windows, m.requests.counter)
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            errorLog(o.Logger),
 		ErrorHandling:       promhttp.ContinueOnError, // one bad series must not hide the others

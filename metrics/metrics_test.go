@@ -172,7 +172,7 @@ func TestEightGPUsAreFewSeries(t *testing.T) {
 		statuses = append(statuses, h200(i))
 	}
 	m := New(options(statuses...))
-	requests(m)
+	ask(m)
 	for i := range 10_000 {
 		m.Ended(fmt.Sprintf("id%d-caller", i), ended(fmt.Sprintf("run%d-caller", i)), i%3 == 0)
 	}

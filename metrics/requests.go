@@ -4,15 +4,39 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func newRequests() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
+// requests counts answers. What callers send makes few series: see seen.
+type requests struct {
+	counter *prometheus.CounterVec
+
+	mu   sync.Mutex
+	seen map[[3]string]bool // the labels that there are
+}
+
+// mostRequests is how many series of routes, methods and status there are before the rest is counted by kind of status
+// alone: a scanner that tries everything must not fill Prometheus.
+const mostRequests = 28
+
+func newRequests() *requests {
+	return &requests{seen: map[[3]string]bool{}, counter: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wattmark_http_requests_total",
-		Help: "Requests answered, by route (other: none of ours), method and status.",
-	}, []string{"handler", "method", "code"})
+		Help: "Requests answered, by route (other: none of ours, or one of very many kinds), method and status.",
+	}, []string{"handler", "method", "code"})}
+}
+
+func (q *requests) count(labels [3]string) {
+	q.mu.Lock()
+	if !q.seen[labels] && len(q.seen) >= mostRequests {
+		labels = [3]string{"other", "other", labels[2][:1] + "xx"}
+	} else {
+		q.seen[labels] = true
+	}
+	q.mu.Unlock()
+	q.counter.WithLabelValues(labels[:]...).Inc()
 }
 
 // Count returns next with its requests counted. next must be, or hand its request on to, an [http.ServeMux]: the route's
@@ -21,7 +45,7 @@ func (m *Metrics) Count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &counted{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			m.requests.WithLabelValues(route(r.Pattern), method(r.Method), strconv.Itoa(answer.status)).Inc()
+			m.requests.count([3]string{route(r.Pattern), method(r.Method), strconv.Itoa(answer.status)})
 		}()
 		next.ServeHTTP(answer, r)
 	})
@@ -51,10 +75,12 @@ func route(pattern string) string {
 	return pattern[strings.IndexByte(pattern, '/'):]
 }
 
-// method is one of those that the API knows: callers can send any word as one.
+// method is one of those that the API knows: callers can send any word as one. HEAD is GET without the body.
 func method(name string) string {
 	switch name {
-	case http.MethodGet, http.MethodHead, http.MethodPost:
+	case http.MethodGet, http.MethodHead:
+		return http.MethodGet
+	case http.MethodPost:
 		return name
 	default:
 		return "other"

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -74,8 +75,8 @@ func holds(t *testing.T, body string, lines ...string) {
 	}
 }
 
-// requests sends what callers may send.
-func requests(m *Metrics) {
+// ask sends what callers may send.
+func ask(m *Metrics) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/mark-start", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })
 	mux.HandleFunc("GET /v1/windows/{run}", func(http.ResponseWriter, *http.Request) {})
@@ -93,14 +94,30 @@ func requests(m *Metrics) {
 	}
 }
 
+// However many kinds of requests there are, their series stay few, and no request is lost.
+func TestManyKindsOfRequests(t *testing.T) {
+	m := New(options())
+	mux := http.NewServeMux()
+	for i := range 100 {
+		mux.HandleFunc(fmt.Sprintf("GET /r%d", i), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400 + i%4) })
+	}
+	for i := range 100 {
+		m.Count(mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", fmt.Sprintf("/r%d", i), nil))
+	}
+	_, body := scrape(t, m, "")
+	if n := strings.Count(body, "\nwattmark_http_requests_total{"); n != 29 {
+		t.Errorf("%d series, want 28 and one for the rest", n)
+	}
+	holds(t, body, `wattmark_http_requests_total{code="4xx",handler="other",method="other"} 72`)
+}
+
 func TestRequests(t *testing.T) {
 	m := New(options())
-	requests(m)
-	requests(m)
+	ask(m)
+	ask(m)
 	_, body := scrape(t, m, "")
 	holds(t, body, `wattmark_http_requests_total{code="201",handler="/v1/mark-start",method="POST"} 2`,
-		`wattmark_http_requests_total{code="200",handler="/v1/windows/{run}",method="GET"} 2`,
-		`wattmark_http_requests_total{code="200",handler="/v1/windows/{run}",method="HEAD"} 2`,
+		`wattmark_http_requests_total{code="200",handler="/v1/windows/{run}",method="GET"} 4`,
 		`wattmark_http_requests_total{code="404",handler="other",method="GET"} 2`,
 		`wattmark_http_requests_total{code="405",handler="other",method="other"} 6`)
 }
