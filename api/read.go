@@ -141,6 +141,7 @@ type reading struct {
 	ClockMHz     sampler.Value `json:"clock_mhz"`
 	MemClockMHz  sampler.Value `json:"memory_clock_mhz"`
 	Utilization  sampler.Value `json:"utilization_ratio"`
+	MemUtil      sampler.Value `json:"memory_utilization_ratio"`
 	ThrottleBits *uint32       `json:"throttle_bits"` // sampler.Throttle
 }
 
@@ -149,7 +150,7 @@ func readingOf(r sampler.Reading) reading {
 		Unix: r.At.Unix(), MonotonicNS: r.At.MonoNano, CallS: r.Call.Seconds(),
 		Power: r.PowerWatts, Instant: r.InstantWatts, Energy: r.EnergyJoules,
 		Temperature: r.TemperatureC.Value(), ClockMHz: r.ClockMHz.Value(), MemClockMHz: r.MemoryClockMHz.Value(),
-		Utilization: r.Utilization.Value(),
+		Utilization: r.Utilization.Value(), MemUtil: r.MemoryUtilization.Value(),
 	}
 	if r.ThrottleKnown {
 		bits := uint32(r.Throttle)

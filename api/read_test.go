@@ -51,7 +51,8 @@ func TestReadings(t *testing.T) {
 		for name, want := range map[string]float64{
 			"unix": first.Unix, "index": 1, "power_w": first.Power.Or(0), "instant_power_w": first.Instant.Or(0),
 			"energy_counter_j": first.Energy.Or(0), "temperature_c": first.Temperature.Or(0), "clock_mhz": first.ClockMHz.Or(0),
-			"memory_clock_mhz": first.MemClockMHz.Or(0), "utilization_ratio": first.Utilization.Or(0), "call_s": first.CallS,
+			"memory_clock_mhz": first.MemClockMHz.Or(0), "utilization_ratio": first.Utilization.Or(0),
+			"memory_utilization_ratio": first.MemUtil.Or(-1), "call_s": first.CallS,
 		} {
 			if x, err := strconv.ParseFloat(row[name], 64); err != nil || x != want {
 				t.Errorf("%s is %q, want %v", name, row[name], want)

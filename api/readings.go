@@ -84,7 +84,7 @@ func (s *Server) writeReadingsJSON(ctx context.Context, w http.ResponseWriter, g
 
 func (s *Server) writeReadingsCSV(ctx context.Context, w http.ResponseWriter, gpus []sampler.Info, from, to sampler.Moment) {
 	_, _ = io.WriteString(w, "unix,index,uuid,bus_id,power_w,instant_power_w,energy_counter_j,temperature_c,clock_mhz,"+
-		"memory_clock_mhz,utilization_ratio,call_s\n")
+		"memory_clock_mhz,utilization_ratio,memory_utilization_ratio,call_s\n")
 	for _, info := range gpus {
 		whole := s.pages(ctx, w, info.ID(), window.Window{Start: from, End: to}, func(out *bytes.Buffer, readings []sampler.Reading) {
 			rows := csv.NewWriter(out)
@@ -93,7 +93,7 @@ func (s *Server) writeReadingsCSV(ctx context.Context, w http.ResponseWriter, gp
 					strconv.FormatFloat(r.At.Unix(), 'f', 6, 64), strconv.Itoa(info.Index), info.UUID, info.BusID,
 					cell(r.PowerWatts), cell(r.InstantWatts), cell(r.EnergyJoules),
 					cell(r.TemperatureC.Value()), cell(r.ClockMHz.Value()), cell(r.MemoryClockMHz.Value()),
-					cell(r.Utilization.Value()), strconv.FormatFloat(r.Call.Seconds(), 'f', 6, 64),
+					cell(r.Utilization.Value()), cell(r.MemoryUtilization.Value()), strconv.FormatFloat(r.Call.Seconds(), 'f', 6, 64),
 				})
 			}
 			rows.Flush()
