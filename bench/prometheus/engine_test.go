@@ -129,6 +129,17 @@ type result struct {
 	Value  [2]any
 }
 
+// knows reports that the server can parse an expression.
+func (s server) knows(expr string) bool {
+	s.t.Helper()
+	response, err := http.PostForm(s.url+"/api/v1/query", url.Values{"query": {expr}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
 // query asks for an expression now.
 func (s server) query(expr string) []result {
 	s.t.Helper()

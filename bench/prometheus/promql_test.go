@@ -64,6 +64,9 @@ func openMetrics(t *testing.T, path string, all []promdouble.Series) {
 type errors []float64
 
 func (e errors) String() string {
+	if len(e) == 0 {
+		return "–"
+	}
 	sum := 0.0
 	for _, x := range e {
 		sum += math.Abs(x) / float64(len(e))
@@ -122,9 +125,10 @@ func againstPromQL(t *testing.T, load func(r *rand.Rand, a, b float64) sim.Load)
 	run(t, tool(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", filepath.Join(dir, "om.txt"), filepath.Join(dir, "data"))
 	prom := prometheus(t, "scrape_configs: []\n", filepath.Join(dir, "data"))
 
-	t.Log("error in %, mean of its size / the largest | scrape | increase | E(end) − E(start) | avg_over_time × time | aggregate --prometheus | within its bound")
+	t.Log("error in %, mean of its size / the largest | scrape | increase | increase smoothed | E(end) − E(start) | avg_over_time × time | aggregate --prometheus | within its bound")
+	smoothed := prom.knows("increase(up[1m] smoothed)") // since Prometheus 3.16
 	for _, every := range scrapes {
-		var increase, difference, average, ours errors
+		var increase, smooth, difference, average, ours errors
 		within := 0
 		for name, n := range fleet {
 			if !strings.HasSuffix(name, "-"+every.String()) {
@@ -146,6 +150,9 @@ func againstPromQL(t *testing.T, load func(r *rand.Rand, a, b float64) sim.Load)
 			counter := fmt.Sprintf(`wattmark_gpu_energy_joules_total{instance=%q}`, name)
 			ms := int(end.Sub(start).Milliseconds())
 			increase = append(increase, share(fmt.Sprintf("increase(%s[%dms] @ %.3f)", counter, ms, end.Unix())))
+			if smoothed {
+				smooth = append(smooth, share(fmt.Sprintf("increase(%s[%dms] smoothed @ %.3f)", counter, ms, end.Unix())))
+			}
 			difference = append(difference, share(fmt.Sprintf("%s @ %.3f - %s @ %.3f", counter, end.Unix(), counter, start.Unix())))
 			average = append(average, share(fmt.Sprintf("avg_over_time(wattmark_gpu_power_watts{instance=%q}[%dms] @ %.3f) * %v", name, ms, end.Unix(), end.Sub(start).Seconds())))
 
@@ -164,7 +171,7 @@ func againstPromQL(t *testing.T, load func(r *rand.Rand, a, b float64) sim.Load)
 				within++
 			}
 		}
-		t.Logf("| %v | %v | %v | %v | %v | %d of %d |", every, increase, difference, average, ours, within, windows)
+		t.Logf("| %v | %v | %v | %v | %v | %v | %d of %d |", every, increase, smooth, difference, average, ours, within, windows)
 		if within < windows*9/10 {
 			t.Errorf("scraped every %v: %d of %d within the bound", every, within, windows)
 		}
