@@ -124,3 +124,23 @@ func TestOwnNames(t *testing.T) {
 		}
 	}
 }
+
+// A benchmark that ended after the marks, told in the caller's clock, is measured from readings after them.
+func TestClockOffsetOfLaterBenchmark(t *testing.T) {
+	inBubble(t, options{}, func(d *daemon) {
+		const offset = 1.0
+		theirs := func() float64 { return d.samples.Now().Unix() - offset }
+		from := theirs()
+		d.post("/v1/mark-start", fmt.Sprintf("run=r&at_unix=%.6f&clock_offset_s=%v&clock_offset_bound_s=0.001", from, offset)).window()
+		time.Sleep(5 * time.Second)
+		d.post("/v1/mark-end", fmt.Sprintf("run=r&at_unix=%.6f", theirs())).result()
+		time.Sleep(5 * time.Second)
+		r := d.post("/v1/mark-end", fmt.Sprintf(
+			`{"run":"r","benchmark":{"benchmark_start_time_unix":%.6f,"benchmark_end_time_unix":%.6f,"duration":3.5,"completed":1,"total_input_tokens":2,"total_output_tokens":3}}`,
+			from+2, from+5.5)).result()
+		d.wantTrue(r)
+		if math.Abs(r.EndUnix()-from-5.5) > 1e-5 || r.GPUs[0].Samples < 3 {
+			t.Errorf("measured to %.6f with %d samples, want to %.6f", r.EndUnix(), r.GPUs[0].Samples, from+5.5)
+		}
+	})
+}
