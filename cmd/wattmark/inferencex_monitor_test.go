@@ -42,8 +42,19 @@ func TestInferenceXMonitor(t *testing.T) {
 		t.Errorf("gpu_metrics.csv:\n%s", strings.Join(rows, "\n"))
 	}
 	name := j.aggregate()
+	// What process_result.py itself finds in the CSV: it is there when the finalize step comes.
+	const fromCSV = `wattmark aggregate --csv gpu_metrics.csv --csv-zone UTC --bench-result "$RESULT_FILENAME.json" \
+		--agg-result "agg_$RESULT_FILENAME.json" --expected-num-gpus 2 --require-power`
+	if out, err := j.bash(fromCSV, j.host); err != nil {
+		t.Fatalf("from the CSV: %v\n%s", err, out)
+	}
+	upstream := decode(t, []byte(read(t, j.workspace, name))).number(t, "total_gpu_energy_j")
 	if out, err := j.finalize("--require-power"); err != nil {
 		t.Fatalf("finalize: %v\n%s", err, out)
+	}
+	v := decode(t, []byte(read(t, j.workspace, "power_validation_dsr1_tp2_conc4.json")))
+	if v["integration_method"] != "hardware_energy_counter_with_edge_correction" || math.Abs(upstream-2000) > 60 {
+		t.Errorf("method %v; from the CSV %v J, want 2000", v["integration_method"], upstream)
 	}
 	text := read(t, j.workspace, name)
 	a := decode(t, []byte(text))
