@@ -8,9 +8,10 @@ import (
 
 // curve is E(t) at some knots, with what is needed to read it in between.
 type curve struct {
-	knots  []knot
-	linear bool    // power between two knots is a straight line (trapezoid); else see between
-	most   float64 // watts that the GPU may draw
+	knots    []knot
+	linear   bool    // power between two knots is a straight line (trapezoid); else see between
+	averaged bool    // power at the knots is a mean over the time before: it does not show when power stepped
+	most     float64 // watts that the GPU may draw
 }
 
 // knot is one point of E(t).
@@ -77,7 +78,7 @@ func (c curve) between(i int, t float64) edge {
 	e.own = (1-weight)*a.own + weight*b.own // neighbours meet the sensor's ticks at about the same age
 	e.path = (1-weight)*a.path + weight*b.path
 
-	step := !c.linear && stepped(a.power, b.power, mean)
+	step := !c.linear && !c.averaged && stepped(a.power, b.power, mean)
 	switch {
 	case c.linear:
 		e.joules = a.joules + a.power*s + (b.power-a.power)*s*s/(2*span)
@@ -195,6 +196,13 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 	}
 	for _, k := range c.knots[max(0, i-1):min(len(c.knots), i+3)] {
 		lo, hi = min(lo, k.power), max(hi, k.power)
+	}
+	if c.averaged { // what is averaged moves more than its means, and as the energies do
+		for j := max(0, i-1); j < min(len(c.knots)-1, i+2); j++ {
+			between := (c.knots[j+1].joules - c.knots[j].joules) / (c.knots[j+1].x - c.knots[j].x)
+			lo, hi = min(lo, between), max(hi, between)
+		}
+		lo, hi = lo-(hi-lo), hi+(hi-lo)
 	}
 	return max(0, lo), hi
 }

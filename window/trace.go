@@ -137,8 +137,10 @@ type estimate struct {
 	span        float64
 	start, end  edge
 	gapVariance float64 // J², of stretches without readings
-	bracketed   bool
-	alone       bool // the power just outside the window, on both sides, is less than half of that in it
+	// J², of what was used meanwhile for the times of the readings are not known
+	datesVariance float64
+	bracketed     bool
+	alone         bool // the power just outside the window, on both sides, is less than half of that in it
 }
 
 // estimate evaluates the curve at both edges of the window.
@@ -151,7 +153,11 @@ func (tr *trace) estimate(method Method, samples []sample, c curve) estimate {
 	}
 	e.start, e.end = c.at(0), c.at(tr.span)
 	first, last := tr.around(samples)
-	e.alone = max(samples[first].power, samples[last].power) < (e.end.joules-e.start.joules)/tr.span/2
+	behind := samples[last].power
+	for _, s := range samples[last:] { // a mean takes its time to fall
+		behind = min(behind, s.power)
+	}
+	e.alone = max(samples[first].power, behind) < (e.end.joules-e.start.joules)/tr.span/2
 	return e
 }
 
@@ -171,7 +177,7 @@ func (e estimate) sigma() (all, shared float64) {
 		shared2 = square(e.start.shared + e.end.shared)
 	}
 	shared2 += e.gapVariance
-	own2 := square(e.start.own) + square(e.end.own) + math.Abs(e.end.path-e.start.path)
+	own2 := square(e.start.own) + square(e.end.own) + math.Abs(e.end.path-e.start.path) + e.datesVariance
 	return math.Sqrt(own2 + shared2), math.Sqrt(shared2)
 }
 
