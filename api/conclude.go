@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,11 @@ import (
 	"iter"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"wattmark/agg"
 	"wattmark/internal/atomicfile"
@@ -306,11 +310,33 @@ func (s *Server) Interrupt() {
 		return
 	}
 	now := s.config.Sampler.Now()
-	s.poll(nil)
-	for _, mark := range open {
-		s.interrupt(mark, now)
+	var late atomic.Bool
+	var left atomic.Int64
+	left.Store(int64(len(open)))
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		s.poll(nil)
+		slices.SortStableFunc(open, func(a, b window.Mark) int { return cmp.Compare(b.Start.Sub(a.Start), 0) }) // the shortest first
+		for _, mark := range open {
+			if late.Load() {
+				return
+			}
+			s.interrupt(mark, now)
+			left.Add(-1)
+		}
+	}()
+	select {
+	case <-written:
+	case <-time.After(interruptTime):
+		late.Store(true)
+		s.config.Logger.Warn("no time to write all open windows as interrupted; the state has them", "left", left.Load())
 	}
 }
+
+// interruptTime is for how long open windows are written at the end: 256 of a day would be 15 GB. What is being written when
+// it is over stays without a name.
+const interruptTime = 900 * time.Millisecond
 
 // interrupt writes one window as interrupted, unless a mark-end has been or is at work on it: its file is the better one.
 func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {

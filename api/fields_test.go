@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -81,6 +82,23 @@ func FuzzFields(f *testing.F) {
 		}
 		if len(got.Benchmark) > 0 && got.Benchmark[0] != '{' {
 			t.Errorf("accepted benchmark %s", got.Benchmark)
+		}
+	})
+}
+
+// A run's name that is accepted is one element of a path and nothing else in any file's name that is made of it.
+func FuzzRunName(f *testing.F) {
+	for _, seed := range []string{"r1", "..", ".", "...", "a/b", `a\b`, "a\x00", "ä", "a b", "-rf", strings.Repeat("x", 200), strings.Repeat("x", 201), "\u2024\u2024", "r\n"} {
+		f.Add(seed)
+	}
+	server := &Server{config: Config{Node: "node"}}
+	f.Fuzz(func(t *testing.T, run string) {
+		if !validRun(run) {
+			return
+		}
+		name := server.windowFile(run)
+		if filepath.Base(name) != name || !filepath.IsLocal(run) || len(name) > 255 || strings.ContainsAny(run, "/\\\x00 \n") || run == "." || run == ".." {
+			t.Errorf("accepted %q: file %q", run, name)
 		}
 	})
 }

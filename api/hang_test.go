@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"wattmark/agg"
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -187,4 +189,38 @@ func TestInterruptLeavesMarkEndAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With 256 windows open, each of them an hour long, the daemon still ends in time.
+func TestInterruptEndsInTime(t *testing.T) {
+	d := startDaemon(t, options{spec: "8xH200"})
+	infos, now := d.samples.Infos(), d.samples.Now()
+	d.samples.Restore(func(yield func(sampler.Kept) bool) {
+		for second := 3600; second > 1; second-- {
+			for _, info := range infos {
+				r := sampler.Reading{At: now.Add(-time.Duration(second) * time.Second), PowerWatts: sampler.Some(500), EnergyJoules: sampler.Some(float64(4000 - second))}
+				if !yield(sampler.Kept{GPU: info.ID(), Reading: r}) {
+					return
+				}
+			}
+		}
+	})
+	for i := range 256 {
+		mark := window.Mark{ID: fmt.Sprint("id", i), Run: fmt.Sprint("r", i), Start: now.Add(-59 * time.Minute), GPUs: idsOf(infos)}
+		if err := d.server.marks.Open(mark); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	d.server.Interrupt()
+	if took := time.Since(began); took > interruptTime+300*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+	written, err := filepath.Glob(filepath.Join(d.dir, "power_window_*.json"))
+	if err != nil || len(written) == 0 || len(written) == 256 {
+		t.Errorf("%d windows written, %v: was there too little to do?", len(written), err)
+	}
+	unlock := d.server.ended.lock(fmt.Sprint("r", len(written))) // what is being written goes on, and the folder with it
+	unlock()
+	time.Sleep(500 * time.Millisecond)
 }

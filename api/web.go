@@ -15,8 +15,8 @@ import (
 // What one client may use, and all of them together.
 const (
 	maxHeader   = 16 << 10         // bytes of request line and headers; more is a 431
-	maxConns    = 128              // connections that are served; further ones are answered with 429
-	maxRefused  = 64               // further ones at the same time; above that they are closed at once
+	maxConns    = 256              // connections that are served; further ones are answered with 429
+	maxRefused  = 256              // further ones at the same time; above that they are closed at once
 	headerTime  = 5 * time.Second  // for the headers; who takes longer is cut off
 	requestTime = 10 * time.Second // for headers and body; who takes longer gets a 408
 	answerTime  = 30 * time.Second // for reading the answer; who takes longer is cut off

@@ -111,15 +111,23 @@ func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration)
 	defer timer.Stop()
 	defer fast.Stop()
 	f.rearm(fast)
+	tick := func() {
+		late := time.Since(next)
+		_, _ = f.read(&f.ticks, false)
+		next = f.after(next, late, interval)
+		timer.Reset(time.Until(next))
+	}
 	for {
+		select { // the schedule goes first, however many ask
+		case <-timer.C:
+			tick()
+		default:
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			late := time.Since(next)
-			_, _ = f.read(&f.ticks, false)
-			next = f.after(next, late, interval)
-			timer.Reset(time.Until(next))
+			tick()
 		case <-f.wake:
 			if f.isAsked() { // not served by a read of the schedule meanwhile
 				_, _ = f.read(nil, false)

@@ -129,3 +129,6 @@ func body(what string, response *http.Response, err error) ([]byte, error) {
 	}
 	return text, err
 }
+
+// Address is where the daemon listens, host:port.
+func (d *Daemon) Address() string { return strings.TrimPrefix(d.base, "http://") }

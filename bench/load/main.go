@@ -1,0 +1,60 @@
+//go:build linux
+
+// Load asks a daemon for more than anybody needs, and beside it misbehaves in every way that a client can: 256 windows are
+// open, marks come at 10 000 a minute, scrapes at 100 a second, clients send a byte a second, never read, hoard connections
+// and send too much. It says how late the readings were, how much memory it took, and what the excess was told.
+// All of it is on loopback, and ends.
+//
+//	go run ./bench/load -duration 1m
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"wattmark/bench/daemon"
+)
+
+func main() {
+	o := options{}
+	flag.DurationVar(&o.duration, "duration", time.Minute, "how long the load lasts")
+	flag.Float64Var(&o.marks, "marks", 10_000.0/60, "marks a second")
+	flag.Float64Var(&o.scrapes, "scrapes", 100, "scrapes a second")
+	flag.IntVar(&o.hostile, "hostile", 20, "clients of each bad kind at a time")
+	flag.Parse()
+	if err := run(o, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what is asked for.
+type options struct {
+	duration time.Duration
+	marks    float64 // a second
+	scrapes  float64 // a second
+	hostile  int
+}
+
+func run(o options, out, log io.Writer) error {
+	dir, err := os.MkdirTemp("", "wattmark-load-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program, err := daemon.Build(dir)
+	if err != nil {
+		return err
+	}
+	r, err := o.measure(program, dir, log)
+	if err != nil {
+		return err
+	}
+	for _, row := range r.rows() {
+		fmt.Fprintf(out, "%-52s %s\n", row[0], row[1])
+	}
+	return r.check()
+}
