@@ -2,4 +2,7 @@ package main
 
 import "wattmark/internal/callfault"
 
-func faultyMain() { callfault.Main() }
+func faultyMain() {
+	callfault.Main()
+	confinedMain()
+}

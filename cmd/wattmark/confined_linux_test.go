@@ -1,0 +1,230 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"wattmark/internal/nvmldouble"
+)
+
+// confinedVariable names the folder that becomes the root of the program under test.
+const confinedVariable = "WATTMARK_TEST_ROOT"
+
+// confinedMain is another of TestMain's lives: this process becomes the program of its arguments in a root of its own,
+// read-only but for /results, as nobody, without any capability or a way to gain one.
+func confinedMain() {
+	root := os.Getenv(confinedVariable)
+	if root == "" {
+		return
+	}
+	runtime.LockOSThread()
+	fmt.Fprintln(os.Stderr, "not confined:", confine(root))
+	os.Exit(112)
+}
+
+const nobody = 65534
+
+func confine(root string) error {
+	steps := []error{
+		unix.Unshare(unix.CLONE_NEWNS),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount(root, root, "", unix.MS_BIND, ""),
+		unix.Mount(root+"/results", root+"/results", "", unix.MS_BIND, ""),
+		unix.Mount("", root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, ""),
+		unix.Mount("", root+"/results", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
+		unix.Chroot(root), unix.Chdir("/"),
+	}
+	for i := range uintptr(64) { // up to the last capability that this kernel has
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, i, 0, 0, 0); err != nil {
+			break
+		}
+	}
+	steps = append(steps, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), unix.Setgroups(nil), unix.Setresgid(nobody, nobody, nobody), unix.Setresuid(nobody, nobody, nobody))
+	// Leaving root empties the permitted set; this is for those that the process may have kept.
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if _, _, errno := unix.Syscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0); errno != 0 {
+		steps = append(steps, errno)
+	}
+	if err := errors.Join(steps...); err != nil {
+		return err
+	}
+	return unix.Exec(os.Args[1], os.Args[1:], []string{
+		nvmldouble.ScriptVariable + "=/driver/nvml.script", "LD_LIBRARY_PATH=/lib",
+	})
+}
+
+// sharedObjects are the files that the loader opens for a program: libraries, and the loader itself.
+func sharedObjects(t *testing.T, path string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "ldd", path).Output()
+	if err != nil {
+		t.Fatalf("ldd %s: %v", path, err)
+	}
+	var files []string
+	for line := range strings.Lines(string(out)) {
+		for _, word := range strings.Fields(line) {
+			if strings.HasPrefix(word, "/") {
+				files = append(files, word)
+			}
+		}
+	}
+	return files
+}
+
+// copyInto copies a file to a path below root, readable for all.
+func copyInto(t *testing.T, root, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, to)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The daemon needs the program, libc and its loader, and of the driver one library: no /proc, /dev, /etc or /tmp, no user
+// but nobody, no capability, no way to gain any, a root that is read-only. There it measures as elsewhere, in 64 MB.
+func TestConfined(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("making a root for nobody needs root; make test-real does so") // CI is root
+	}
+	base, err := os.MkdirTemp("/tmp", "wattmark-root-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	library, err := nvmldouble.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := filepath.Join(base, "plain") // without the race detector, which needs ten times the memory
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", plain, ".")
+	build.Env = append(os.Environ(), "CGO_CFLAGS=-O2 -g -Wno-deprecated-declarations")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	root := filepath.Join(base, "root")
+	copyInto(t, root, plain, "/wattmark")
+	own := sharedObjects(t, plain)
+	for _, file := range own {
+		copyInto(t, root, file, loadedAs(file))
+	}
+	driver := []string{library}
+	for _, file := range sharedObjects(t, library) {
+		if _, err := os.Stat(filepath.Join(root, loadedAs(file))); err != nil {
+			driver = append(driver, file)
+		}
+	}
+	for _, file := range driver {
+		copyInto(t, root, file, "/lib/"+filepath.Base(file))
+	}
+	script := nvmldouble.Script{Origin: time.Now()}
+	for range 8 {
+		script.GPUs = append(script.GPUs, nvmldouble.H200(nvmldouble.Constant(600)))
+	}
+	results := filepath.Join(root, "results")
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(root, "driver"), 0o755), script.Write(filepath.Join(root, "driver/nvml.script")),
+		os.Chmod(filepath.Join(root, "driver/nvml.script"), 0o644), os.Mkdir(results, 0o755), os.Chown(results, nobody, nobody), os.Chmod(base, 0o755),
+	); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("files of its own beside the program: %v; the driver's: %v", own, driver)
+	if len(own) != 2 {
+		t.Errorf("the program needs %v, want libc and its loader", own)
+	}
+
+	d := &served{t: t, results: results, log: &logBuffer{}, exited: make(chan error, 1)}
+	d.command = exec.Command(os.Args[0], "/wattmark", "serve", "--backend", "nvidia", "--nvml-library", "/lib/libnvidia-ml.so.1",
+		"--listen", "127.0.0.1:0", "--port-file", "/results/port", "--results-dir", "/results")
+	d.command.Env = append(os.Environ(), confinedVariable+"="+root)
+	d.command.Stdout, d.command.Stderr = d.log, d.log
+	if err := d.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { d.exited <- d.command.Wait() }()
+	t.Cleanup(func() {
+		_ = d.command.Process.Kill()
+		if t.Failed() {
+			t.Logf("daemon's log:\n%s", d.log)
+		}
+	})
+	waitFor(t, "the port", func() bool {
+		text, err := os.ReadFile(filepath.Join(results, "port"))
+		d.base = "http://127.0.0.1:" + strings.TrimSpace(string(text))
+		return err == nil && len(text) > 0
+	})
+	d.ready()
+	status := statusOf(t, d.command.Process.Pid)
+	for key, want := range map[string]string{
+		"Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "", "NoNewPrivs": "1",
+		"CapInh": zeros, "CapPrm": zeros, "CapEff": zeros, "CapBnd": zeros, "CapAmb": zeros,
+	} {
+		if status[key] != want {
+			t.Errorf("%s: %q, want %q", key, status[key], want)
+		}
+	}
+	write(t, results, "agg_r.json", smallAggregate)
+	write(t, results, "r.json", smallResult)
+	d.must("/v1/mark-start", "run", "r", "expected_num_gpus", "8")
+	time.Sleep(time.Second)
+	r := d.must("/v1/mark-end", "run", "r", "benchmark_result", "r.json", "agg_result", "agg_r.json")
+	checkTruth(t, script, r)
+	if aggregate := r["agg_result"].(map[string]any); aggregate["status"] != "patched" || r["power_valid"] != true || len(words(r["notes"])) > 1 {
+		t.Errorf("aggregate %v, reasons %v, notes %v", aggregate, r["reasons"], r["notes"])
+	}
+	for _, page := range []string{"/metrics", "/v1/gpus", "/v1/readings", "/v1/time"} {
+		_ = d.get(page)
+	}
+	status = statusOf(t, d.command.Process.Pid)
+	peak, err := strconv.Atoi(strings.TrimSuffix(status["VmHWM"], " kB"))
+	t.Logf("memory: %d MB at most", peak>>10)
+	if err != nil || peak > 64<<10 {
+		t.Errorf("%d kB of memory at most, want 64 MB", peak)
+	}
+	if took, err := d.stop(); err != nil || took > 2*time.Second {
+		t.Errorf("SIGTERM: %v after %v", err, took)
+	}
+	if strings.Contains(d.log.String(), "level=ERROR") {
+		t.Error("errors in the log")
+	}
+}
+
+const zeros = "0000000000000000"
+
+// loadedAs is where the loader looks for a file of this host: the loader itself where it is, libraries in /lib.
+func loadedAs(file string) string {
+	if strings.HasPrefix(filepath.Base(file), "ld-") {
+		return file
+	}
+	return "/lib/" + filepath.Base(file)
+}
+
+// statusOf is /proc/PID/status with single spaces.
+func statusOf(t *testing.T, pid int) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		status[key] = strings.Join(strings.Fields(value), " ")
+	}
+	return status
+}
