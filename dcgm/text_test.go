@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,28 +134,30 @@ func names(text string) []string {
 
 // AIPerf 0.8 fails on a metric that appears after its first scrape; one that is missing for a while it bears.
 func TestSetIsConstant(t *testing.T) {
-	var reading func(sampler.Clock) sampler.Reading
+	type sensor func(sampler.Clock) sampler.Reading
+	var reading atomic.Pointer[sensor]
+	says := func(f sensor) { reading.Store(&f) }
 	gpus := func(clock sampler.Clock) []*device {
-		return []*device{{info: h200(0), read: func() (sampler.Reading, error) { return reading(clock), nil }}}
+		return []*device{{info: h200(0), read: func() (sampler.Reading, error) { return (*reading.Load())(clock), nil }}}
 	}
-	without := func(change func(*sampler.Reading)) func(sampler.Clock) sampler.Reading {
+	without := func(change func(*sampler.Reading)) sensor {
 		return func(clock sampler.Clock) sampler.Reading {
 			r := full(clock)
 			change(&r)
 			return r
 		}
 	}
-	reading = without(func(r *sampler.Reading) { r.TemperatureC = sampler.Gauge{} })
+	says(without(func(r *sampler.Reading) { r.TemperatureC = sampler.Gauge{} }))
 	inBubble(t, dcgm.Legacy, gpus, func(t *testing.T, b *bench, _ []*device) {
 		first := names(b.scrape(t))
 		if slices.Contains(first, "DCGM_FI_DEV_GPU_TEMP") || len(first) != 8 {
 			t.Errorf("metrics %v", first)
 		}
-		for what, change := range map[string]func(sampler.Clock) sampler.Reading{
+		for what, change := range map[string]sensor{
 			"one more":  full,
 			"one fewer": without(func(r *sampler.Reading) { r.TemperatureC, r.ClockMHz = sampler.Gauge{}, sampler.Gauge{} }),
 		} {
-			reading = change
+			says(change)
 			time.Sleep(time.Second)
 			text := b.scrape(t)
 			if got := names(text); !slices.Equal(got, first) {
@@ -169,11 +172,12 @@ func TestSetIsConstant(t *testing.T) {
 
 // The counter of a GPU that restarts, as after a reload of the driver, goes on from where it was.
 func TestEnergyOnlyGrows(t *testing.T) {
-	joules := 5e6
+	var joules atomic.Value
+	joules.Store(5e6)
 	gpus := func(clock sampler.Clock) []*device {
 		return []*device{{info: h200(0), read: func() (sampler.Reading, error) {
 			r := full(clock)
-			r.EnergyJoules = sampler.Some(joules)
+			r.EnergyJoules = sampler.Some(joules.Load().(float64))
 			return r, nil
 		}}}
 	}
@@ -182,7 +186,7 @@ func TestEnergyOnlyGrows(t *testing.T) {
 			counter float64
 			want    string
 		}{{5e6, "5000000000"}, {5.001e6, "5001000000"}, {12.5, "5001000000"}, {13.5, "5001001000"}, {13.5, "5001001000"}} {
-			joules = step.counter
+			joules.Store(step.counter)
 			time.Sleep(time.Second)
 			if text := b.scrape(t); !regexp.MustCompile(`(?m)^DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION\{.*\} ` + step.want + "$").MatchString(text) {
 				t.Errorf("step %d: want %s in\n%s", i, step.want, text)
