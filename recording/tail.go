@@ -19,12 +19,11 @@ type Tail struct {
 	Since func(after func(id string) sampler.Moment, atMost time.Duration) iter.Seq[sampler.Series]
 	// From is when this process began: readings of before, which it took over from an earlier one, are in its file.
 	From sampler.Moment
+	// Step is how much time one Next covers: to write a day at once would take 100 MB.
+	Step time.Duration
 
 	written map[string]sampler.Moment // the newest reading of each GPU that was taken
 }
-
-// step is how much time one Next covers: to write a day at once would take 100 MB.
-const step = 10 * time.Minute
 
 // tick is how far apart readings of a tick may be: they come in the order of the GPUs, as the vendors' tools print them.
 const tick = 20 * time.Millisecond
@@ -39,7 +38,7 @@ func (t *Tail) Next() (rows []Row, more bool, take func()) {
 		}
 		return t.From
 	}
-	for series := range t.Since(after, step) {
+	for series := range t.Since(after, t.Step) {
 		id := series.Info.ID()
 		last := after(id)
 		for _, r := range series.Readings {

@@ -42,7 +42,7 @@ func shown(rows []recording.Row) []int {
 
 func TestTail(t *testing.T) {
 	m := memory{{1002, 2002}, {1, 900, 999, 1001, 2001}, {}, {500, 1000, 2600}} // those of before 1000 are another process's
-	tail := recording.Tail{Since: m.since, From: sampler.Moment{UnixNano: 1e18, MonoNano: 999e6}}
+	tail := recording.Tail{Since: m.since, Step: 10 * time.Minute, From: sampler.Moment{UnixNano: 1e18, MonoNano: 999e6}}
 	want := func(what string, take bool, want ...int) {
 		t.Helper()
 		rows, more, done := tail.Next()
@@ -86,7 +86,7 @@ func TestTailCatchesUp(t *testing.T) {
 			}
 		}
 	}
-	tail := recording.Tail{Since: m.since, From: sampler.Moment{UnixNano: 1e18, MonoNano: -1}}
+	tail := recording.Tail{Since: m.since, Step: 10 * time.Minute, From: sampler.Moment{UnixNano: 1e18, MonoNano: -1}}
 	var got []int
 	most := 0
 	for {

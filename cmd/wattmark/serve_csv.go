@@ -50,7 +50,7 @@ func (f csvFlags) openCSV(samples *sampler.Sampler, clock sampler.Clock, start t
 	}
 	times := map[string]recording.Times{"epoch": recording.Epoch, "utc": recording.UTC, "local": recording.Local}[f.CSVTime]
 	file := recording.NewFile(f.CSV, dialect, times)
-	tail := recording.Tail{Since: samples.Since, From: clock.Moment(start)}
+	tail := recording.Tail{Since: samples.Since, From: clock.Moment(start), Step: 600 * samples.Interval()}
 	return &csvLog{
 		poll: func(ctx context.Context) { _ = samples.Poll(ctx) },
 		next: tail.Next, append: file.Append, log: log.With("csv", f.CSV),
