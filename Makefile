@@ -29,6 +29,10 @@ bench: ## accuracy on simulated sensors, and a short look at what the daemon cos
 endurance: ## what docs/cost.md and docs/accuracy.md show: an hour and a half, on a machine that does nothing else
 	go run ./bench/live -markdown
 	go run ./bench/cost -markdown
+	go run ./bench/load -hostile 1
+	go run ./bench/load -hostile 20
+	go run ./bench/soak -duration 15m
+	WATTMARK_KILLS=200 go test -run KilledDaemon -v ./cmd/wattmark
 
 test-page: ## the live page in Chromium, with axe-core: needs node, npm and chromium
 	page/browser/test.sh

@@ -56,5 +56,5 @@ func run(o options, out, log io.Writer) error {
 	for _, row := range r.rows() {
 		fmt.Fprintf(out, "%-52s %s\n", row[0], row[1])
 	}
-	return r.check()
+	return r.check(mostLate)
 }

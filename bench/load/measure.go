@@ -9,10 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"wattmark/bench/daemon"
 	"wattmark/internal/nvmldouble"
@@ -33,6 +37,7 @@ type result struct {
 	healthy   tally         // /healthz, once in 100 ms
 	excess    *statuses     // what bad clients were told
 	late      float64       // s, bound of the bucket with the 99th percentile
+	bare      float64       // s, the 99th percentile of a thread of the daemon's priority that only sleeps
 	reads     float64       // of the schedule meanwhile
 	missed    float64       // ticks
 	rss       float64       // MB, highest
@@ -79,6 +84,7 @@ func (o options) measure(program daemon.Program, dir string, log io.Writer) (r *
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() { r.watch(ctx, d.PID) })
+	all.Go(func() { r.bare = bare(ctx) })
 	all.Go(func() {
 		pace(ctx, o.marks/2, churn, &r.marked, func(i int) error { return mark(d, fmt.Sprintf("churn-%d", i)) })
 	})
@@ -128,6 +134,22 @@ func (o options) measure(program daemon.Program, dir string, log io.Writer) (r *
 		}
 	}
 	return r, nil
+}
+
+// bare is how late, at the 99th percentile, a thread of the daemon's priority wakes up that only sleeps: what this machine
+// does to a schedule meanwhile.
+func bare(ctx context.Context) float64 {
+	runtime.LockOSThread() // the thread ends with the goroutine, and its priority with it
+	const lower = 5
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), lower) // else it is only less of a comparison
+	var late []float64
+	for next := time.Now(); ctx.Err() == nil; {
+		next = next.Add(50 * time.Millisecond)
+		time.Sleep(time.Until(next))
+		late = append(late, time.Since(next).Seconds())
+	}
+	slices.Sort(late)
+	return late[len(late)*99/100]
 }
 
 // mark opens a window and ends it.

@@ -80,7 +80,7 @@ func rules() []rule {
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
 				"internal/nvmldouble", "internal/amdsmidouble", "internal/sysfsdouble",
 			},
-			std: []string{"os/exec"},
+			others: []string{"golang.org/x/sys"}, std: []string{"os/exec"},
 			why: "runs the built program on scripted drivers, and beside other programs",
 		},
 		{

@@ -1,0 +1,24 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+)
+
+// A few seconds of what the program runs for minutes.
+func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 12 s")
+	}
+	t.Parallel()
+	var out bytes.Buffer
+	err := run(options{duration: 4 * time.Second, settle: 6 * time.Second, window: 200 * time.Millisecond}, &out, io.Discard)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Logf("\n%s", &out)
+}
