@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"wattmark/sampler"
+	"wattmark/state"
 	sim "wattmark/vendor_sim"
 	"wattmark/window"
 )
@@ -25,6 +26,7 @@ type daemon struct {
 	server  *Server
 	handler http.Handler
 	samples *sampler.Sampler
+	store   *state.Store // nil: none
 	gpus    []*sim.GPU
 	dir     string
 	doc     document
@@ -37,6 +39,8 @@ type options struct {
 	calibrate bool // the sampler finds out how the energy counters tick, as in production
 	config    func(*Config)
 	dir       string
+	boot      string        // of the state in dir; empty: there is none
+	clock     sampler.Clock // of all daemons of a bubble, whose time the kernel's clock does not follow; zero: a new one
 }
 
 const eight = "8xH200,load=decode,seed=7"
@@ -48,7 +52,10 @@ func startDaemon(t *testing.T, o options) *daemon {
 	if d.dir == "" {
 		d.dir = t.TempDir()
 	}
-	clock := sampler.NewClock()
+	clock := o.clock
+	if clock == (sampler.Clock{}) {
+		clock = sampler.NewClock()
+	}
 	var devices []sampler.Device
 	if o.spec == "" {
 		o.spec = eight
@@ -68,9 +75,20 @@ func startDaemon(t *testing.T, o options) *daemon {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	var err error
-	d.samples, err = sampler.New(devices, sampler.Config{
+	sampling := sampler.Config{
 		Interval: time.Second, Retention: o.retention, Calibrate: o.calibrate, Clock: clock, Logger: logger,
-	})
+	}
+	if o.boot != "" {
+		d.store, err = state.Open(state.Config{Dir: d.dir, Boot: o.boot, Host: "node", Clock: clock, Logger: logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, device := range devices {
+			d.store.Know(device.Info())
+		}
+		sampling.Keep = d.store.Keep
+	}
+	d.samples, err = sampler.New(devices, sampling)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +101,19 @@ func startDaemon(t *testing.T, o options) *daemon {
 		Sampler: d.samples, Backend: func() Backend { return Backend{Name: "sim"} }, Results: root, ResultsDir: d.dir,
 		Limits: window.Limits{MaxGap: 3 * time.Second, AllowSimulated: true}, Version: "1.2.3", Logger: logger,
 	}
+	if d.store != nil {
+		config.State = d.store
+	}
 	if o.config != nil {
 		o.config(&config)
 	}
 	d.server = New(config)
 	d.handler = d.server.Handler()
 	go func() { _ = d.samples.Run(t.Context()) }()
+	if d.store != nil {
+		d.samples.Restore(d.store.Earlier(clock.Now().Add(-o.retention)))
+		d.server.Resume()
+	}
 	return d
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -123,6 +124,24 @@ func restless(origin time.Time) nvmldouble.Script {
 		script.GPUs = append(script.GPUs, gpu)
 	}
 	return script
+}
+
+// The daemon is killed the moment that mark-start has answered: the reading at the start is there all the same.
+func TestKilledAfterMarkStart(t *testing.T) {
+	script := restless(time.Now())
+	l := newLives(t, script)
+	d := l.next().ready()
+	for i := range 6 {
+		time.Sleep(time.Duration(100*i) * time.Millisecond)
+		run := fmt.Sprintf("r%d", i)
+		d.must("/v1/mark-start", "run", run)
+		d.kill()
+		d = l.next().ready()
+		r := d.must("/v1/mark-end", "run", run)
+		if notes := fmt.Sprint(r["notes"]); r["power_valid"] != true || strings.Contains(notes, "edge_interpolated") {
+			t.Errorf("%s: reasons %v, notes %s: the reading at its start is lost", run, r["reasons"], notes)
+		}
+	}
 }
 
 // crashes is how many times the daemon is killed: make endurance asks for more.
