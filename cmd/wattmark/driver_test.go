@@ -120,6 +120,8 @@ func TestDriverGoesAway(t *testing.T) {
 func TestDriverUpgrade(t *testing.T) {
 	script := restless(time.Now())
 	l := newLives(t, script, "--interval", "100ms")
+	m := newManager(t)
+	l.env = append(l.env, m.env("")...)
 	d := l.next().ready()
 	started := d.must("/v1/mark-start", "run", "over")
 	time.Sleep(200 * time.Millisecond)
@@ -133,6 +135,10 @@ func TestDriverUpgrade(t *testing.T) {
 	checkTruth(t, script, r)
 	if notes := fmt.Sprint(r["notes"]); r["power_valid"] != true || !strings.Contains(notes, "daemon_restarted") {
 		t.Errorf("reasons %v, notes %s", r["reasons"], notes)
+	}
+	waitFor(t, "systemd to be told again", func() bool { n, _ := m.count("READY=1"); return n == 2 })
+	if n, _ := m.count("STOPPING=1"); n > 0 { // it would kill a unit that goes on
+		t.Error("systemd was told of a stop")
 	}
 
 	// Now it does not help: three times in ten minutes, and no more.
