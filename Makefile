@@ -46,6 +46,7 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	go test -tags real -timeout 20m -v ./bench/prometheus
 	deploy/container/test.sh
 	deploy/kubernetes/test.sh
+	deploy/slurm/test.sh
 
 lint:
 	$(GOLANGCI_LINT) run ./...
