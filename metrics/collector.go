@@ -39,7 +39,7 @@ func newCollector(o Options) *collector {
 		instant:     desc("gpu_instant_power_watts", "Board power over the last tens of milliseconds, where the driver has it beside the mean that wattmark_gpu_power_watts is.", "gpu", "uuid"),
 		limit:       desc("gpu_power_limit_watts", "Power limit in force when wattmark started.", "gpu", "uuid"),
 		energy:      desc("gpu_energy_joules_total", "Energy used since wattmark started, by method: the hardware's counter, or the integral of power.", "gpu", "uuid", "method"),
-		temperature: desc("gpu_temperature_celsius", "GPU temperature at the last reading.", "gpu", "uuid"),
+		temperature: desc("gpu_temperature_celsius", "Temperature at the last reading, by sensor: gpu (NVIDIA), hotspot (AMD; where it has none, its edge).", "gpu", "uuid", "sensor"),
 		clock:       desc("gpu_clock_hertz", "Clock at the last reading, by domain.", "gpu", "uuid", "domain"),
 		utilization: desc("gpu_utilization_ratio", "Share of time in which the engine was busy, at the last reading.", "gpu", "uuid", "engine"),
 		last:        desc("gpu_last_sample_timestamp_seconds", "Unix time of the last good reading.", "gpu", "uuid"),
@@ -161,7 +161,11 @@ func (c *collector) collectGPU(out writer, status sampler.Status, now sampler.Mo
 	const hertz = 1e6 // per MHz
 	out.known(c.d.power, reading.PowerWatts, 1, gpu, uuid)
 	out.known(c.d.instant, reading.InstantWatts, 1, gpu, uuid)
-	out.known(c.d.temperature, decimal(reading.TemperatureC), 1, gpu, uuid)
+	sensor := "gpu"
+	if info.Vendor == "amd" {
+		sensor = "hotspot"
+	}
+	out.known(c.d.temperature, decimal(reading.TemperatureC), 1, gpu, uuid, sensor)
 	out.known(c.d.clock, decimal(reading.ClockMHz), hertz, gpu, uuid, "sm")
 	out.known(c.d.clock, decimal(reading.MemoryClockMHz), hertz, gpu, uuid, "memory")
 	out.known(c.d.utilization, decimal(reading.Utilization), 1, gpu, uuid, "gpu")

@@ -61,6 +61,8 @@ func fixed() []sampler.Status {
 	bare.Info.PowerLimitWatts = sampler.Value{}
 	bare.Latest = sampler.Reading{At: noon(), PowerWatts: sampler.Some(70.5)}
 
+	bare.Info.Vendor, bare.Latest.TemperatureC = "amd", sampler.SomeGauge(77)
+
 	never := h200(4) // every read failed
 	never.Latest, never.Reads, never.Failed = sampler.Reading{}, 7, 7
 	never.CounterJoules, never.PowerJoules, never.Used = sampler.Value{}, sampler.Value{}, 0
