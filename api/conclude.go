@@ -113,7 +113,7 @@ func (s *Server) conclude(e *ended) error {
 	result.Cost.CPUSeconds, result.Cost.RSSBytes, result.Cost.MissedTicks = e.cost.CPUSeconds, e.cost.RSSBytes, e.cost.MissedTicks
 	result.Versions = s.versions()
 	s.noteRestarts(&result)
-	result = s.aboveIdle(result, e.asked.IdleRun)
+	result = s.served(s.aboveIdle(result, e.asked.IdleRun))
 
 	sources := agg.Sources{Telemetry: s.windowFile(e.mark.Run), Benchmark: e.asked.BenchmarkResult}
 	if benchmark != nil {

@@ -71,7 +71,9 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	tokensRead := s.readTokens()
 	warnings := s.poll(ids)
+	tokensRead()
 	mark := window.Mark{
 		ID: id, Run: f.Run, Start: s.config.Sampler.Now(), GPUs: ids, Expected: f.ExpectedNumGPUs, Role: f.Role, Skew: skew,
 	}
@@ -138,7 +140,9 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	tokensRead := s.readTokens()
 	s.pollSince(mark.GPUs, span.End)
+	tokensRead()
 	if s.justNow(span.End) {
 		s.follow(mark.GPUs)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"wattmark/sampler"
 	"wattmark/state"
+	"wattmark/tokens"
 	"wattmark/window"
 )
 
@@ -46,8 +47,9 @@ type Config struct {
 	Ended func(id string, r window.Result, again bool)
 	// Flush is called when a window has been measured, before the answer, and at the end: what else is written of the
 	// readings is to be written by then. It must be quick; nil: nothing is.
-	Flush func()
-	State *state.Store // what a restart resumes from; nil: windows end with this process
+	Flush  func()
+	Tokens *tokens.Reader // what an inference server counts; nil: none is read
+	State  *state.Store   // what a restart resumes from; nil: windows end with this process
 }
 
 // Server answers HTTP requests. Make it with New.
@@ -105,6 +107,7 @@ func (s *Server) routes() map[string]func(http.ResponseWriter, *http.Request) er
 		"GET /v1/gpus":                 s.gpus,
 		"GET /v1/readings":             s.readings,
 		"GET /v1/time":                 s.time,
+		"GET /v1/live":                 s.live,
 		"GET /v1/events":               s.events,
 		"GET /openapi.json":            s.openapi,
 		"GET /healthz":                 s.healthz,

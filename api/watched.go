@@ -41,6 +41,7 @@ type PowerEvent struct {
 	Total []PowerPoint  `json:"total"` // of all GPUs at one time
 	GPUs  []PowerOfGPU  `json:"gpus"`
 	Mean  RecentAverage `json:"mean"`
+	Live  *Live         `json:"live"` // tokens, where an inference server is read
 }
 
 // PowerPoint is [Unix seconds, watts]; watts are null where there are none.
@@ -86,7 +87,7 @@ func newWatched(s *Server, span time.Duration) *watched {
 // look returns what there is to say now.
 func (v *watched) look() []event {
 	now := v.server.config.Sampler.Now()
-	measured := v.measureRecent(now)
+	measured := v.server.measureRecent(now)
 	statuses := v.server.config.Sampler.Latest()
 	return []event{
 		{name: "daemon", data: v.daemon(statuses, now, measured)},
@@ -95,23 +96,9 @@ func (v *watched) look() []event {
 	}
 }
 
-// measureRecent measures the last minute, between readings: as long as all GPUs have them.
-func (v *watched) measureRecent(now sampler.Moment) window.Result {
-	samples := v.server.config.Sampler
-	length := max(recent, 3*samples.Interval())
-	w := window.Window{Start: now.Add(-length), End: v.settled(now)}
-	if oldest, ok := samples.Oldest(); ok && oldest.Sub(w.Start) > 0 {
-		w.Start = oldest
-	}
-	if w.End.Sub(w.Start) <= 0 {
-		return window.Result{}
-	}
-	return window.Measure(samples, w, v.server.config.Limits)
-}
-
 // settled is up to when all GPUs that are being read have been: the oldest of their newest readings.
-func (v *watched) settled(now sampler.Moment) sampler.Moment {
-	end, samples := now, v.server.config.Sampler
+func (s *Server) settled(now sampler.Moment) sampler.Moment {
+	end, samples := now, s.config.Sampler
 	for _, status := range samples.Latest() {
 		if at := status.Latest.At; now.Sub(at) < 3*samples.Interval() && at.Sub(end) < 0 {
 			end = at
@@ -159,6 +146,10 @@ func (v *watched) power(statuses []sampler.Status, now sampler.Moment, measured 
 			out.Mean.Bound = sampler.Some(bound / seconds)
 		}
 	}
+	if s.config.Tokens != nil {
+		live := s.liveOf(measured)
+		out.Live = &live
+	}
 	from := now.Add(-v.span)
 	if !v.fresh { // enough for lines between readings, however far apart
 		from = now.Add(-2 * max(window.DefaultMaxGap, s.config.Limits.MaxGap, 3*s.config.Sampler.Interval()))
@@ -169,7 +160,7 @@ func (v *watched) power(statuses []sampler.Status, now sampler.Moment, measured 
 		all[i].Readings = thin(series.Readings, v.apart)
 		out.GPUs = append(out.GPUs, v.powerOf(all[i], statuses[i], now))
 	}
-	settled := v.settled(now)
+	settled := s.settled(now)
 	for _, p := range window.Total(all, v.apart, s.config.Limits) {
 		if p.At.Sub(v.total) > 0 && settled.Sub(p.At) >= 0 {
 			out.Total = append(out.Total, point(p.At, p.Watts))

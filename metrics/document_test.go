@@ -36,6 +36,7 @@ func catalogue(t *testing.T) string {
 	m := New(options(fixed()...))
 	ask(m)
 	m.Ended("0a", ended("run"), false)
+	m.Serving(served)
 	families, err := m.Registry().Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -195,6 +195,16 @@ func (r *Reader) State() State {
 	return r.state
 }
 
+// First returns the earliest reading of the pages that is remembered.
+func (r *Reader) First() (at sampler.Moment, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.points) == 0 {
+		return sampler.Moment{}, false
+	}
+	return r.points[0].at, true
+}
+
 // Last returns when the pages were last read.
 func (r *Reader) Last() (at sampler.Moment, ok bool) {
 	r.mu.Lock()

@@ -75,7 +75,7 @@ func merge(a, b Result) Result {
 		a.Work = &Work{} // one benchmark drives all nodes; two that differ say nothing of the whole
 	}
 	a.Cost = Cost{} // of a daemon, not of a fleet
-	a.Stats = Stats{}
+	a.Stats, a.Served = Stats{}, nil
 	a.Aggregate = Aggregate{}
 	if b.Versions != a.Versions {
 		a.Versions = Versions{Wattmark: max(a.Versions.Wattmark, b.Versions.Wattmark)}

@@ -81,6 +81,12 @@ const (
 	DurationDiffers Note = "benchmark_duration_differs"
 	// IdleUnusable: the window named as idle is not of these GPUs, or not valid; there is no energy above idle.
 	IdleUnusable Note = "idle_window_unusable"
+	// TokensFromServer: the benchmark gave no counts; what the inference server counted is the denominators.
+	TokensFromServer Note = "tokens_from_server"
+	// TokensDiffer: the server and the benchmark disagree about output tokens by more than 5 %.
+	TokensDiffer Note = "tokens_differ_from_server"
+	// ServerTokensIncomplete: the server could not be read all the time, or began anew.
+	ServerTokensIncomplete Note = "server_tokens_incomplete"
 	// ValidationUnwritable: the validation file could not be written; agg_result.detail says why.
 	ValidationUnwritable Note = "validation_file_unwritable"
 	// FileUnwritable: the window's own file could not be written; the answer is the only copy of the result.

@@ -30,6 +30,7 @@ type Result struct {
 	Notes      []Note
 	GPUs       []GPU
 	Stats      Stats
+	Served     *Served // what the inference server counted; nil: none was read
 	Work       *Work  // what the benchmark did; nil: not known
 	Skew       Skew   // of this node's clock, which Start and End are in; none in a merged result
 	Nodes      []Node // what a merged result was merged from; nil: it was not

@@ -43,6 +43,7 @@ type wire struct {
 
 	GPUs      []GPU     `json:"gpus"`
 	Stats     Stats     `json:"stats"`
+	Served    *Served   `json:"server_tokens"`
 	Cost      Cost      `json:"cost"`
 	Aggregate Aggregate `json:"agg_result"`
 	Versions  Versions  `json:"versions"`
@@ -65,7 +66,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Simulated: r.Simulated(), Expected: r.Expected, Observed: r.Observed(),
 		AvgPower: r.AvgPower(), TotalPower: r.TotalPower(), Energy: r.Energy(), Bound: r.Bound(), Tolerance: r.Tolerance(),
 		PerQuery: r.PerQuery(), PerInputToken: r.PerInputToken(), PerOutputToken: r.PerOutputToken(),
-		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Stats: r.Stats, Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
+		PerTotalToken: r.PerTotalToken(), GPUs: append([]GPU{}, r.GPUs...), Stats: r.Stats, Served: r.Served, Cost: r.Cost, Aggregate: r.Aggregate, Versions: r.Versions,
 		ClockOffset: r.Skew.Offset, ClockOffsetBound: r.Skew.Bound, Nodes: r.Nodes,
 		Interruptions: append([]Interruption{}, r.Interruptions...), Start: r.Start, End: r.End,
 	}
@@ -84,7 +85,7 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*r = Result{
-		Run: w.Run, Expected: w.Expected, GPUs: w.GPUs, Stats: w.Stats, Backend: w.Backend, Cost: w.Cost, Aggregate: w.Aggregate,
+		Run: w.Run, Expected: w.Expected, GPUs: w.GPUs, Stats: w.Stats, Served: w.Served, Backend: w.Backend, Cost: w.Cost, Aggregate: w.Aggregate,
 		Versions: w.Versions, Start: w.Start, End: w.End, Skew: Skew{w.ClockOffset, w.ClockOffsetBound}, Nodes: w.Nodes,
 	}
 	if len(w.Interruptions) > 0 {

@@ -81,6 +81,12 @@ func (n Note) Words() string {
 		return "of several nodes: nobody compared the clock of one with the others'; how far apart the spans were is not known"
 	case IdleUnusable:
 		return "the window named as idle is not of these GPUs, or not valid: there is no energy above idle"
+	case TokensFromServer:
+		return "the benchmark gave no counts: tokens are what the inference server counted in the window"
+	case TokensDiffer:
+		return "the inference server counted more than 5 % more or fewer output tokens than the benchmark says: others may have used it, or a count is wrong"
+	case ServerTokensIncomplete:
+		return "the inference server's counts could not be read all the time, or it began anew: they are not used"
 	case ValidationUnwritable:
 		return "the validation file could not be written; agg_result.detail says why"
 	case FileUnwritable:

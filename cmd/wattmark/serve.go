@@ -31,6 +31,7 @@ type serveCmd struct {
 	stateFlags
 	dcgmFlags
 	watchFlags
+	tokensFlags
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
@@ -59,7 +60,7 @@ func (c *serveCmd) Validate() error {
 	case c.MaxGap <= 0:
 		return errors.New("--max-gap must be positive")
 	}
-	return c.checkState()
+	return errors.Join(c.checkState(), c.checkTokens())
 }
 
 // Run serves until ctx ends.
@@ -176,7 +177,12 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 			}
 		}()
 	}
+	served, err := c.readTokens(ctx, c.Interval, c.Retention, d.clock, d.log)
+	if err != nil {
+		return err
+	}
 	server := api.New(api.Config{
+		Tokens:  served,
 		Sampler: samples, Backend: seek.state, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
 		Node: c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
@@ -187,6 +193,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		Version: version(), Now: samples.Now, Latest: samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
 		Backend: seek.up, Logger: d.log,
 	})
+	showTokens(scraped, server, served)
 	server.Mount("GET /metrics", server.InTurn(scraped))
 	for route, handler := range page.Handlers() {
 		server.Mount(route, handler)

@@ -45,7 +45,7 @@ func rules() []rule {
 			why: "what a restart resumes: readings and marks on disk; it measures nothing and knows no HTTP",
 		},
 		{
-			folder: "api", module: []string{"sampler", "window", "agg", "recording", "state", "report", "internal/atomicfile"},
+			folder: "api", module: []string{"sampler", "window", "agg", "recording", "state", "report", "tokens", "internal/atomicfile"},
 			others: []string{"golang.org/x/sync"},
 			why:    "HTTP on top of the measurement; it knows no vendor and no metrics",
 		},
@@ -55,6 +55,7 @@ func rules() []rule {
 			why:    "only this package knows Prometheus",
 		},
 		{folder: "report", module: []string{"sampler", "window"}, why: "shows results and readings; it computes no energy and reads no files"},
+		{folder: "tokens", module: []string{"sampler"}, why: "an inference server's counts: facts too; it knows no energy"},
 		{folder: "page", why: "static files: what they show comes from the API"},
 		{
 			folder: "dcgm", module: []string{"sampler"},
@@ -65,7 +66,7 @@ func rules() []rule {
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics", "dcgm",
 				"probe", "promsource", "page", "state", "internal/atomicfile",
-				"report",
+				"report", "tokens",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",

@@ -59,6 +59,7 @@ const drawn = ((zero[1] - ys.at(-1)) / (zero[1] - top[1])) * top[0];
 check("the axis begins at zero", zero[0] === 0, String(axis));
 check("the line stands at the power that is written", Math.abs(drawn - now) < 0.2 * now, `${drawn} and ${now}`);
 check("the limits are a line", (await page.textContent("#chart .limit-text")).includes("5\u202f600"));
+check("energy per output token", Math.abs(number(await page.textContent("#jpt")) * 2000 - said) < 0.15 * said && (await page.isVisible("#token-box")), await page.textContent("#jpt"));
 check("text alternative", /lowest .* highest/.test(await page.textContent("#chart-text")));
 
 // A window marked over HTTP appears, with a name that is text and nothing else.
