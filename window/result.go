@@ -31,9 +31,9 @@ type Result struct {
 	GPUs       []GPU
 	Stats      Stats
 	Served     *Served // what the inference server counted; nil: none was read
-	Work       *Work  // what the benchmark did; nil: not known
-	Skew       Skew   // of this node's clock, which Start and End are in; none in a merged result
-	Nodes      []Node // what a merged result was merged from; nil: it was not
+	Work       *Work   // what the benchmark did; nil: not known
+	Skew       Skew    // of this node's clock, which Start and End are in; none in a merged result
+	Nodes      []Node  // what a merged result was merged from; nil: it was not
 	// Interruptions are the times inside the window in which no daemon ran.
 	Interruptions []Interruption
 
