@@ -25,7 +25,7 @@ func TestAggregateOfInterruptedWindow(t *testing.T) {
 	for benchmark, want := range map[string][]string{"{" + counts: {"window_interrupted"}, stamps + counts: nil} {
 		write(t, d.results, "r.json", benchmark)
 		out, errs, code := wattmark(t, d.results, nil, "aggregate", "--json", "--window", "power_window_r.json", "--bench-result", "r.json", "--agg-result", "agg_r.json")
-		if got := decode(t, []byte(out)); code != 0 || !slices.Equal(got.words("reasons"), want) {
+		if got := decode(t, []byte(out)); code != 0 || !slices.Equal(got.reasons(), want) {
 			t.Errorf("%s: %d %s, reasons %v, want %v", benchmark, code, errs, got["reasons"], want)
 		}
 	}

@@ -101,7 +101,7 @@ func TestClockOffsetUncertain(t *testing.T) {
 		t.Fatal(errs)
 	}
 	out, errs, code := wattmark(t, dir, nil, append([]string{"mark-end", "--run", "r1"}, nodes...)...)
-	if r := decode(t, []byte(out)); code != 0 || !slices.Equal(r.words("reasons"), []string{"clock_offset_uncertain"}) {
+	if r := decode(t, []byte(out)); code != 0 || !slices.Equal(r.reasons(), []string{"clock_offset_uncertain"}) {
 		t.Errorf("mark-end: %d %s, reasons %v", code, errs, r["reasons"])
 	}
 }
@@ -130,7 +130,7 @@ func TestNodesThatCannotBe(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	now := float64(time.Now().UnixMilli()) / 1e3
 	out, _, code := wattmark(t, dir, nil, "measure", "--addr", addr(a), "--addr", local, "--start-unix", fmt.Sprint(now-0.2), "--end-unix", fmt.Sprint(now))
-	if r := decode(t, []byte(out)); code != 0 || !slices.Equal(r.words("reasons"), []string{"gpu_measured_twice"}) || len(r.gpus(t)) != 4 {
+	if r := decode(t, []byte(out)); code != 0 || !slices.Equal(r.reasons(), []string{"gpu_measured_twice"}) || len(r.gpus(t)) != 4 {
 		t.Errorf("measure: %d, reasons %v", code, r["reasons"])
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {

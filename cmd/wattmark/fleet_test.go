@@ -31,9 +31,9 @@ func (a answerJSON) nodes(t *testing.T) []answerJSON {
 	return out
 }
 
-func (a answerJSON) words(key string) []string {
+func (a answerJSON) reasons() []string {
 	var all []string
-	list, _ := a[key].([]any)
+	list, _ := a["reasons"].([]any)
 	for _, word := range list {
 		all = append(all, fmt.Sprint(word))
 	}
@@ -137,7 +137,7 @@ func TestNodeMissing(t *testing.T) {
 		t.Helper()
 		r := decode(t, []byte(out))
 		i := slices.IndexFunc(r.nodes(t), func(n answerJSON) bool { return n["node"] == name })
-		if i < 0 || r.nodes(t)[i]["error"] == "" || !slices.Equal(r.words("reasons"), []string{"node_missing"}) || r["power_valid"] != false {
+		if i < 0 || r.nodes(t)[i]["error"] == "" || !slices.Equal(r.reasons(), []string{"node_missing"}) || r["power_valid"] != false {
 			t.Errorf("reasons %v, nodes %v: want node_missing, and why of %s", r["reasons"], r["nodes"], name)
 		}
 		return r

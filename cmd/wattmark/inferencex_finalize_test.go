@@ -66,6 +66,54 @@ bash "$(dirname "$MONITOR")/wattmark_finalize.sh" --require-power --bench-result
 	}
 }
 
+// Two nodes that share the workspace, one for prefill and one for decode, each with its monitor; several results of one job.
+func TestInferenceXNodes(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, append(simulatedPair(), "PREFILL_GPUS=2", "DECODE_GPUS=2", "GPU_COUNT=")...)
+	out, err := j.container(`
+node() {
+    export WATTMARK_NODE=$1 WATTMARK_ROLE=$2 WATTMARK_SIM="2xH200,load=constant,watts=$3,host=$1"
+    source "$MONITOR"
+    start_gpu_monitor --output "$1.csv"
+    touch "$1.up"
+    while [ ! -e done ]; do sleep 0.1; done
+    stop_gpu_monitor
+    rm "$1.up"
+}
+node n1 prefill 600 &
+node n2 decode 400 &
+while [ ! -e n1.up ] || [ ! -e n2.up ]; do sleep 0.1; done
+for conc in 4 8; do
+    sleep 0.3
+    start=$(date +%s.%N)
+    sleep 1.2
+    end=$(date +%s.%N)
+    echo "{\"benchmark_start_time_unix\": $start, \"benchmark_end_time_unix\": $end, \"duration\": 1.2, \"completed\": 1,
+      \"total_input_tokens\": 1000, \"total_output_tokens\": 500}" > "${RESULT_FILENAME}_conc$conc.json"
+done
+touch done
+wait
+`)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, conc := range []string{"4", "8"} {
+		write(t, j.workspace, "agg_dsr1_tp2_conc4_conc"+conc+".json", `{"hw": "gb200"}`)
+	}
+	if err := os.Chmod(j.workspace, 0o777); err != nil { // the test's own aggregates are root's
+		t.Fatal(err)
+	}
+	if out, err := j.finalize("--require-power"); err != nil {
+		t.Fatalf("finalize: %v\n%s", err, out)
+	}
+	for _, conc := range []string{"4", "8"} {
+		a := decode(t, []byte(read(t, j.workspace, "agg_dsr1_tp2_conc4_conc"+conc+".json")))
+		if a["power_valid"] != 1.0 || math.Abs(a.number(t, "prefill_avg_power_w")-600) > 30 || math.Abs(a.number(t, "decode_avg_power_w")-400) > 20 {
+			t.Errorf("concurrency %s: %v, want prefill GPUs at 600 W and decode GPUs at 400 W", conc, a)
+		}
+	}
+}
+
 // The three lines of Python, as deploy/inferencex/README.md has them: in a client they mark; without a daemon they do
 // nothing.
 func TestInferenceXPython(t *testing.T) {

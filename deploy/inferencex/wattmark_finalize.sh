@@ -6,8 +6,8 @@
 #   wattmark_finalize.sh [--dir DIR] [--expected-num-gpus N] [--require-power]
 #   wattmark_finalize.sh [--dir DIR] --bench-result FILE --agg-result FILE …          one pair, of any names
 #
-# DIR is the folder of all files, by default the current one. N is by default $GPU_COUNT, as the workflow sets it. It exits 0 whatever
-# it finds, but 1 with --require-power (or REQUIRE_POWER=1) if a result has no valid power, and 2 for bad arguments.
+# DIR is the folder of all files, by default the current one. N is by default $GPU_COUNT, as the workflow sets it;
+# $PREFILL_GPUS and $DECODE_GPUS count where the windows have roles. It exits 0 whatever it finds, but 1 with --require-power (or REQUIRE_POWER=1) if a result has no valid power, and 2 for bad arguments.
 set -euo pipefail
 
 dir=.
@@ -82,6 +82,10 @@ finalize() {
         for window in "${windows[@]}"; do
             args+=(--window "$window")
         done
+        # Only where the daemons were told their roles (WATTMARK_ROLE): the files' order says nothing about them.
+        if [[ -n ${PREFILL_GPUS:-} && -n ${DECODE_GPUS:-} ]] && grep -qE '"role":"(prefill|decode)"' "${windows[@]}"; then
+            args+=(--prefill-gpus "$PREFILL_GPUS" --decode-gpus "$DECODE_GPUS")
+        fi
     elif [[ -n $expected ]]; then
         csv=${GPU_METRICS_CSV:-$dir/gpu_metrics.csv}
         # What wattmark writes is in UTC, what nvidia-smi writes in the zone of its container.
