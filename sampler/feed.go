@@ -37,13 +37,6 @@ type feed struct {
 	status    Status
 }
 
-// request is a read that somebody waits for. All who ask before it begins share it.
-type request struct {
-	done chan struct{} // closes when the read has ended
-	err  error         // its error; set before done closes
-	keep bool          // somebody wants the reading kept for windows; the feed's mutex guards it
-}
-
 // Status is the state of one GPU's feed.
 type Status struct {
 	Info    Info
@@ -274,87 +267,10 @@ func (f *feed) addTimes(reading Reading) {
 	}
 }
 
-// ask requests a reading that begins after this call, and whether it is to be kept.
-func (f *feed) ask(keep bool) *request {
-	f.mu.Lock()
-	if f.asked == nil {
-		f.asked = &request{done: make(chan struct{})}
-	}
-	asked := f.asked
-	asked.keep = asked.keep || keep
-	f.mu.Unlock()
-	select {
-	case f.wake <- struct{}{}:
-	default: // a wake-up is pending already
-	}
-	return asked
-}
-
-// wait returns when the read has ended, or with the error of ctx where that ends first.
-func (r *request) wait(ctx context.Context) error {
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-	}
-	select { // another GPU may have used up the time: this one's reading is there all the same
-	case <-r.done:
-		return r.err
-	default:
-		return ctx.Err()
-	}
-}
-
-func (f *feed) isAsked() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.asked != nil
-}
-
 func (f *feed) snapshot() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	status := f.status
 	status.Used = f.ticks.len() + f.extra.len()
 	return status
-}
-
-// series returns the readings of both rings, from the last at or before from to the first at or after to.
-func (f *feed) series(from, to Moment) Series {
-	f.mu.Lock()
-	from, to = f.ticks.moment(from), f.ticks.moment(to) // one reading of the wall clock for both rings
-	ticks := f.ticks.between(from, to)
-	extra := f.extra.between(from, to)
-	info := f.info
-	f.mu.Unlock()
-	all := merge(ticks, extra)
-	first, end := Span(len(all), func(i int) Moment { return all[i].At }, from, to) // of both, not of each
-	return Series{Info: info, Readings: all[first:end]}
-}
-
-// merge returns the readings of a and b, each in the order of time, in the order of time; a's first where both have one.
-func merge(a, b []Reading) []Reading {
-	if len(b) == 0 {
-		return a
-	}
-	all := make([]Reading, 0, len(a)+len(b))
-	for _, next := range b {
-		earlier := 0
-		for earlier < len(a) && a[earlier].At.Sub(next.At) <= 0 {
-			earlier++
-		}
-		all = append(append(all, a[:earlier]...), next)
-		a = a[earlier:]
-	}
-	return append(all, a...)
-}
-
-// oldest returns the time of the oldest reading of the schedule.
-func (f *feed) oldest() (Moment, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ticks.len() == 0 {
-		return Moment{}, false
-	}
-	return f.ticks.at(0).At, true
 }

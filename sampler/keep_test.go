@@ -61,6 +61,7 @@ func TestRestore(t *testing.T) {
 			time.Sleep(1700 * time.Millisecond)
 			_ = first.Poll(t.Context(), one.Info().ID())
 		}
+		synctest.Wait() // 34 s are over, and so is their tick
 		want := all(first)
 		end()
 		synctest.Wait()
@@ -76,6 +77,7 @@ func TestRestore(t *testing.T) {
 			t.Errorf("%d readings taken, want %d", n, len(told.all()))
 		}
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		for i, series := range all(next) {
 			old := want[1-i].Readings
 			if len(series.Readings) < len(old) || !slices.Equal(series.Readings[:len(old)], old) {

@@ -129,20 +129,25 @@ func TestEnergyAtAMarkDoesNotDependOnTheWindow(t *testing.T) {
 func TestEnergyGrowsWithTheWindow(t *testing.T) {
 	all := shapes()
 	random := rand.New(rand.NewPCG(8, 8))
-	for range 25 {
-		tr := newTrial(random, "H200", all[random.IntN(len(all))], 5)
-		mark := tr.a + 5*random.Float64()
-		tr.readings = append(tr.readings, every(mark, mark+0.115*random.Float64(), 0.01)...)
-		ends := every(tr.a+0.003, tr.a+5, 0.05)
-		ends = append(ends, every(mark-0.02, mark+0.13, 0.004)...)
-		slices.Sort(ends)
-		last := 0.0
-		for _, end := range ends {
-			tr.b = max(end, tr.a+0.001)
-			if energy := tr.measure("").Energy().Or(-1); energy < last-1e-9 {
-				t.Fatalf("%.6f J up to %g s, %.6f J up to the end before: a longer window has less", energy, end, last)
-			} else {
-				last = energy
+	for _, method := range []window.Method{"", window.Boxcar, window.Trapezoid} {
+		for range 25 {
+			tr := newTrial(random, "H200", all[random.IntN(len(all))], 5)
+			if random.IntN(2) == 0 {
+				tr = tr.dense()
+			}
+			mark := tr.a + 5*random.Float64()
+			tr.readings = append(tr.readings, every(mark, mark+0.115*random.Float64(), 0.01)...)
+			ends := every(tr.a+0.003, tr.a+5, 0.05)
+			ends = append(ends, every(mark-0.02, mark+0.13, 0.004)...)
+			slices.Sort(ends)
+			last := 0.0
+			for _, end := range ends {
+				tr.b = max(end, tr.a+0.001)
+				if energy := tr.measure(method).Energy().Or(-1); energy < last-1e-9 {
+					t.Fatalf("method %q: %.6f J up to %g s, %.6f J up to the end before: a longer window has less", method, energy, end, last)
+				} else {
+					last = energy
+				}
 			}
 		}
 	}
