@@ -48,6 +48,7 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	deploy/container/test.sh
 	deploy/kubernetes/test.sh
 	deploy/slurm/test.sh
+	cd deploy/check && go test ./...
 
 lint:
 	$(GOLANGCI_LINT) run ./...

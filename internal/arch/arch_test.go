@@ -93,6 +93,7 @@ func rules() []rule {
 			folder: "deploy/release", others: []string{"github.com/CycloneDX/cyclonedx-go"}, std: []string{"os/exec"},
 			why: "a module of its own: what makes a release is not linked into it",
 		},
+		{folder: "deploy/check", why: "a module of its own too: tests of what is in deploy, by the tools that will read it"},
 		{folder: "internal/atomicfile", why: "a leaf"},
 		{folder: "internal/arch", why: "a leaf"},
 		{
