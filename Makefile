@@ -45,6 +45,7 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	deploy/release/test.sh
 	deploy/systemd/test.sh
 	go test -tags real -timeout 20m -v ./bench/prometheus
+	go test -tags real -timeout 20m -v ./bench/aiperf # 1.2 GB from PyPI; $$AIPERF_ENV names an environment that has AIPerf
 	deploy/container/test.sh
 	deploy/kubernetes/test.sh
 	deploy/slurm/test.sh
