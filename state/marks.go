@@ -167,6 +167,7 @@ func (s *Store) replace(text []byte) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = atomicfile.Hand(s.root, f) // not permitted everywhere; the content matters more
 	if _, err = f.Write(text); err == nil {
 		err = s.root.Rename(temporary, s.marksName())
 	}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"wattmark/internal/atomicfile"
 	"wattmark/sampler"
 )
 
@@ -148,6 +149,8 @@ func (s *Store) openOwn(name string, flags int) (*os.File, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		_ = f.Close()
 		return nil, errors.Join(fmt.Errorf("%s is not a regular file: move it away", name), err)
+	} else if info.Size() == 0 {
+		_ = atomicfile.Hand(s.root, f) // not permitted everywhere; the content matters more
 	}
 	return f, nil
 }

@@ -150,6 +150,9 @@ func writeTemporary(dir *os.Root, content func(io.Writer) error, old fs.FileInfo
 	return name, file.Sync()
 }
 
+// Hand gives a new file in dir the mode and owner that Replace gives one: whoever owns the folder can go on with it.
+func Hand(dir *os.Root, file *os.File) error { return adopt(dir, file, nil) }
+
 // adopt gives file the owner and mode that it should have.
 func adopt(dir *os.Root, file *os.File, old fs.FileInfo) error {
 	mode, owner := fs.FileMode(0o644), old
