@@ -69,7 +69,7 @@ func (c *runCmd) Run(ctx context.Context, std streams) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	m.begin()
+	m.begin(ctx)
 	code, err := execute(path, c.Command, std, func() {
 		runLightly(ctx, newLogger(std, "error", "text")) // not before: the command would inherit the priority
 	})

@@ -23,7 +23,8 @@ import (
 const (
 	answerWait = time.Second      // of a daemon, to say that it is there
 	openWait   = 10 * time.Second // of a driver library, to be opened
-	markWait   = 10 * time.Second // of a mark; the daemon's own limit is 2.5 s
+	startWait  = 3 * time.Second  // of mark-start; the daemon's own limit is 2.5 s
+	markWait   = 10 * time.Second // of mark-end, which the command does not wait for
 )
 
 // meter measures one window with a daemon: somebody's, or its own. Without a GPU it measures nothing and says why.
@@ -70,34 +71,52 @@ func (c client) answers(ctx context.Context) (state api.Readiness, ok bool) {
 	return state, json.Unmarshal(text, &state) == nil && state.Backend != ""
 }
 
-// begin opens the window.
-func (m *meter) begin() {
+// begin opens the window. Where a daemon refuses (it wants a token, say), one of our own measures instead.
+func (m *meter) begin(ctx context.Context) {
 	m.start = m.clock.Now()
 	if m.client == nil {
 		return
 	}
+	err := m.mark()
+	if err != nil && m.own == nil {
+		m.say("the daemon refuses, so this process measures by itself: %v", err)
+		m.client = nil
+		if m.own, err = startOwn(ctx, m.cmd, m.std, m.clock); err == nil {
+			m.client = &m.own.client
+			err = m.mark()
+		}
+	}
+	if err != nil {
+		m.say("nothing is measured: %v", err)
+		m.client = nil
+	}
+}
+
+// mark opens the window at the daemon.
+func (m *meter) mark() error {
 	gpus, err := m.gpus()
-	var text []byte
-	if err == nil {
-		text, err = m.client.post(context.Background(), "/v1/mark-start", form(
-			"run", m.cmd.Name, "gpus", strings.Join(gpus, ","), "expected_num_gpus", m.cmd.Expected.String()))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	text, err := m.client.post(ctx, "/v1/mark-start", form(
+		"run", m.cmd.Name, "gpus", strings.Join(gpus, ","), "expected_num_gpus", m.cmd.Expected.String()))
+	if err != nil {
+		return err
 	}
 	var opened struct {
 		Run      string   `json:"run"`
 		Warnings []string `json:"warnings"`
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &opened)
-	}
-	if err != nil {
-		m.say("nothing is measured: %v", err)
-		m.client = nil
-		return
+	if err := json.Unmarshal(text, &opened); err != nil {
+		return fmt.Errorf("the daemon's answer: %w", err)
 	}
 	for _, warning := range opened.Warnings {
 		m.say("%s", warning)
 	}
 	m.run = opened.Run
+	return nil
 }
 
 // gpus are those to name to the daemon: a daemon of our own has no others.

@@ -103,6 +103,31 @@ echo "{\"benchmark_start_time_unix\": $a, \"benchmark_end_time_unix\": $b, \"dur
 	}
 }
 
+// A daemon that refuses the mark is no reason not to measure.
+func TestRunWhereTheDaemonRefuses(t *testing.T) {
+	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-token-of-some-length-0123456789\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := serve(t, nil, "--backend", "sim", "--sim", "2xH200", "--allow-simulated", "--write-token-file", token).ready()
+	base := []string{"run", "--addr", d.base, "--backend", "sim", "--sim", "3xH200", "--allow-simulated", "--json", "r.json"}
+	for _, test := range []struct {
+		flags []string
+		gpus  int
+		says  string
+	}{{nil, 3, "this process measures by itself"}, {[]string{"--token-file", token}, 2, "wattmark: valid"}} {
+		dir := t.TempDir()
+		_, errs, code := wattmark(t, dir, nil, append(append(base, test.flags...), "--", "sh", "-c", "sleep 0.5; exit 4")...)
+		if code != 4 || !strings.Contains(errs, test.says) {
+			t.Fatalf("%q: exit code %d, want 4 and %q\n%s", test.flags, code, test.says, errs)
+		}
+		if n := len(decode(t, []byte(read(t, dir, "r.json"))).gpus(t)); n != test.gpus {
+			t.Errorf("%q: %d GPUs, want %d", test.flags, n, test.gpus)
+		}
+	}
+}
+
 func TestRunWithoutAGPU(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
