@@ -3,7 +3,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 # A missing NVML symbol must stay unbound until its first use: never link with -z now.
 GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build demo test check check-static lint bench endurance release test-real release test-real test-page clean
+.PHONY: build demo test check check-static lint bench endurance release test-real test-page scripts clean
 
 build: ## bin/wattmark
 	go build -trimpath -o bin/wattmark ./cmd/wattmark
@@ -17,7 +17,7 @@ test: ## every test; needs Go and a C compiler, no GPU
 
 check: check-static test ## what CI runs
 
-check-static: lint
+check-static: lint scripts
 	go vet ./...
 	CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
 	GOOS=darwin CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
@@ -50,6 +50,9 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	deploy/kubernetes/test.sh
 	deploy/slurm/test.sh
 	cd deploy/check && go test ./...
+
+scripts: ## where shellcheck is installed; .ci/run installs it
+	if command -v shellcheck >/dev/null; then shellcheck -x -S warning .ci/run $$(git ls-files '*.sh'); fi
 
 lint:
 	$(GOLANGCI_LINT) run ./...

@@ -124,6 +124,7 @@ func TestDriverUpgrade(t *testing.T) {
 	l.env = append(l.env, m.env("")...)
 	d := l.next().ready()
 	started := d.must("/v1/mark-start", "run", "over")
+	before := niceOf(t, d.command.Process.Pid)
 	time.Sleep(200 * time.Millisecond)
 	upgrade := time.Now()
 	script.Upgraded = time.Since(script.Origin)
@@ -135,6 +136,9 @@ func TestDriverUpgrade(t *testing.T) {
 	checkTruth(t, script, r)
 	if notes := fmt.Sprint(r["notes"]); r["power_valid"] != true || !strings.Contains(notes, "daemon_restarted") {
 		t.Errorf("reasons %v, notes %s", r["reasons"], notes)
+	}
+	if now := niceOf(t, d.command.Process.Pid); now != before {
+		t.Errorf("the priority went from %s to %s", before, now)
 	}
 	waitFor(t, "systemd to be told again", func() bool { n, _ := m.count("READY=1"); return n == 2 })
 	if n, _ := m.count("STOPPING=1"); n > 0 { // it would kill a unit that goes on
@@ -179,4 +183,15 @@ func TestNextReexec(t *testing.T) {
 	if next, ok := nextReexec("rubbish,,12x", now); !ok || next != "1800000000" {
 		t.Errorf("rubbish: %q, %v", next, ok)
 	}
+}
+
+// niceOf returns the nice value of a process.
+func niceOf(t *testing.T, pid int) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, fields, _ := strings.Cut(string(text), ") ") // from the third on
+	return strings.Fields(fields)[19-3]
 }

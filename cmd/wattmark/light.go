@@ -28,6 +28,9 @@ func runLightly(ctx context.Context, log *slog.Logger) {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		go keepHeadroom(ctx)
 	}
+	if os.Getenv(reexecsVariable) != "" {
+		return // a program executed anew keeps its priority
+	}
 	if err := lowerPriority(lowerBy); err != nil {
 		log.Debug("priority not lowered", "err", err)
 	}
