@@ -97,11 +97,43 @@ func (s *session) read(bdf uint64) (sample, error) {
 		return sample{}, err
 	}
 	if answer.status != statusSuccess {
-		return sample{}, &StatusError{Call: "amdsmi_get_gpu_metrics_info", Status: answer.status}
+		err := &StatusError{Call: "amdsmi_get_gpu_metrics_info", Status: answer.status}
+		s.failed(err)
+		return sample{}, err
 	}
+	s.worked()
 	result, err := parsePrefix(answer.prefix[:])
 	result.begin, result.end = answer.begin, answer.end
 	return result, err
+}
+
+// failed takes in a read that the library answered with an error. If that is all that it has answered for a while, it is
+// started anew, first after limits.backoff and then after twice as long: the driver may have been loaded anew.
+func (s *session) failed(err *StatusError) {
+	if err.Status == statusNotSupported || err.Status == statusUnexpectedData {
+		return // another start would not change that
+	}
+	s.mu.Lock()
+	now := time.Now()
+	if s.failing.IsZero() {
+		s.failing, s.patience = now, max(s.patience, s.limits.backoff)
+	}
+	p := s.process
+	over := p != nil && now.Sub(s.failing) >= s.patience
+	if over {
+		s.failing, s.patience = time.Time{}, min(2*s.patience, s.limits.maxBackoff)
+	}
+	s.mu.Unlock()
+	if over {
+		s.giveUp(p, err)
+	}
+}
+
+// worked takes in a read that gave a table.
+func (s *session) worked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing, s.patience = time.Time{}, 0
 }
 
 // powerCap asks the library for a GPU's power cap in W; 0 if it does not say.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wattmark/internal/amdsmidouble"
 )
 
 // During a hang the GPU that hangs gives nothing; the others fail fast, are read again after one restart, and are not
@@ -243,5 +245,42 @@ func TestCloseDoesNotWaitForAHang(t *testing.T) {
 	l.Close() // once more does nothing
 	if _, err := l.Devices()[0].Read(); !errors.Is(err, errClosed) {
 		t.Errorf("a closed library was read: %v", err)
+	}
+}
+
+// The driver is loaded anew under a library that runs: it is started again, and the GPUs come back.
+func TestDriverLoadedAnew(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, 26, 2)
+	h.config.limits.backoff = 100 * time.Millisecond
+	l := h.open(LibraryOnly)
+	devices := l.Devices()
+	before := read(t, devices[1])
+	h.script.DriverLoad = 1
+	h.script.GPUs[1].ResetAt = amdsmidouble.Boottime()
+	h.write()
+	if _, err := devices[1].Read(); err == nil {
+		t.Fatal("a library of a driver that is gone answers")
+	}
+	after := eventually(t, devices[1])
+	eventually(t, devices[0])
+	if after.EnergyJoules.Or(0) >= before.EnergyJoules.Or(0) {
+		t.Errorf("the count went from %v to %v J: the driver begins anew", before.EnergyJoules, after.EnergyJoules)
+	}
+	if restarts := l.Describe().Processes[0].Restarts; restarts != 1 {
+		t.Errorf("the library was started anew %d times, want once", restarts)
+	}
+	// One GPU that fails among others that answer is no reason.
+	h.script.GPUs[0].ReadCode = 31
+	h.write()
+	for range 15 {
+		if _, err := devices[0].Read(); err == nil {
+			t.Fatal("GPU 0 answers")
+		}
+		read(t, devices[1])
+		time.Sleep(20 * time.Millisecond)
+	}
+	if restarts := l.Describe().Processes[0].Restarts; restarts != 1 {
+		t.Errorf("the library was started anew %d times, also under a GPU that works", restarts)
 	}
 }

@@ -44,7 +44,9 @@ type session struct {
 	watchdog  *time.Timer
 	number    uint32 // of the last call
 	starts    int
-	lost      error // why the last child was given up; nil: none was
+	lost      error         // why the last child was given up; nil: none was
+	failing   time.Time     // since when no read has given a table; zero: the last one did
+	patience  time.Duration // with that, before the library is started anew
 }
 
 // start begins the first child.

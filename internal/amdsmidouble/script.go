@@ -17,13 +17,14 @@ type Script struct {
 	GPUs       []GPU // sockets, in the order of the library
 	Partitions int   // per socket; 0 means 1 (SPX), more is CPX
 
-	InitCode  int    // what amdsmi_init returns: 32 and 34 mean no GPU
-	InitHang  bool   // amdsmi_init never returns
-	InitAbort bool   // amdsmi_init calls abort
-	Overlong  int    // bytes that a gpu_metrics read writes, if more than its ABI says
-	CapUnit   string // "W" or "uW"; empty: W on ABI 24, µW on later ones
-	Log       string // file to which init, shut_down and calls from foreign threads are appended
-	Noise     string // a line that every call prints to stdout and stderr
+	DriverLoad int    // how often the driver was loaded: what was initialised under another count fails with 34
+	InitCode   int    // what amdsmi_init returns: 32 and 34 mean no GPU
+	InitHang   bool   // amdsmi_init never returns
+	InitAbort  bool   // amdsmi_init calls abort
+	Overlong   int    // bytes that a gpu_metrics read writes, if more than its ABI says
+	CapUnit    string // "W" or "uW"; empty: W on ABI 24, µW on later ones
+	Log        string // file to which init, shut_down and calls from foreign threads are appended
+	Noise      string // a line that every call prints to stdout and stderr
 }
 
 // GPU is one socket of a script.
@@ -105,6 +106,7 @@ func (s Script) String() string {
 	set("origin", s.Origin)
 	set("gpus", len(s.GPUs))
 	set("partitions", max(1, s.Partitions))
+	set("driver_load", s.DriverLoad)
 	set("init_code", s.InitCode)
 	set("overlong", s.Overlong)
 	flag(s.InitHang, "init_hang")

@@ -17,7 +17,7 @@
 #error "compile with -DABI=NN"
 #endif
 
-enum { OK = 0, NOT_SUPPORTED = 2, INIT_ERROR = 18, NOT_FOUND = 31, NOT_INIT = 32, UNEXPECTED_DATA = 43 };
+enum { OK = 0, NOT_SUPPORTED = 2, INIT_ERROR = 18, NOT_FOUND = 31, NOT_INIT = 32, DRIVER_NOT_LOADED = 34, UNEXPECTED_DATA = 43 };
 enum { MAX_GPUS = 64, MAX_PARTITIONS = 8 };
 
 struct gpu {
@@ -34,13 +34,14 @@ struct gpu {
 
 static struct {
 	uint64_t origin; // CLOCK_BOOTTIME ns at which every load begins
-	int gpus, partitions, init_code, init_hang, init_abort, overlong, cap_in_watts;
+	int gpus, partitions, driver_load, init_code, init_hang, init_abort, overlong, cap_in_watts;
 	char log[512], noise[256];
 	struct gpu gpu[MAX_GPUS];
 } script;
 
 static struct stat script_stat;
 static pid_t init_thread;
+static int initialised_under; // the count of driver loads
 static struct { int gpu, partition; } processors[MAX_GPUS][MAX_PARTITIONS];
 
 static void note(const char *format, ...) {
@@ -113,6 +114,7 @@ static void load_script(void) {
 		else if (!strcmp(key, "origin")) script.origin = strtoull(value, NULL, 10);
 		else if (!strcmp(key, "gpus")) script.gpus = atoi(value);
 		else if (!strcmp(key, "partitions")) script.partitions = atoi(value);
+		else if (!strcmp(key, "driver_load")) script.driver_load = atoi(value);
 		else if (!strcmp(key, "init_code")) script.init_code = atoi(value);
 		else if (!strcmp(key, "init_hang")) script.init_hang = 1;
 		else if (!strcmp(key, "init_abort")) script.init_abort = 1;
@@ -194,6 +196,7 @@ uint32_t amdsmi_init(uint64_t flags) {
 		return INIT_ERROR; // a real library would work until another process held its mutex
 	if (script.init_code)
 		return script.init_code;
+	initialised_under = script.driver_load;
 	return OK;
 }
 
@@ -321,6 +324,7 @@ uint32_t amdsmi_get_gpu_metrics_info(void *h, uint8_t *b) {
 	if (g->abort) abort();
 	if (g->crash) *(volatile int *)16 = 0;
 	if (g->read_code) return g->read_code;
+	if (initialised_under != script.driver_load) return DRIVER_NOT_LOADED;
 	if (PARTITION(h) > 0 && ABI == 25) return UNEXPECTED_DATA;
 	if (PARTITION(h) > 0 && ABI >= 26) return NOT_SUPPORTED;
 	if (script.overlong) memset(b, 0xA5, script.overlong);
