@@ -125,7 +125,7 @@ func misbehave(ctx context.Context, address string, n int, told *statuses) {
 			})
 		}
 	}
-	if n < 5 { // a client or two that misbehave, not a siege
+	if n < siege { // a client or two that misbehave, not a siege
 		all.Wait()
 		return
 	}

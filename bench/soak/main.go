@@ -15,6 +15,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,8 @@ import (
 func main() {
 	o := options{}
 	flag.DurationVar(&o.duration, "duration", 4*time.Minute, "how long it runs once it has settled")
-	flag.DurationVar(&o.settle, "settle", 100*time.Second, "how long it runs before: until rings and the list of ended windows are full")
+	flag.DurationVar(&o.settle, "settle", 70*time.Second, "how long it runs before: until the rings are full")
+	flag.IntVar(&o.warm, "warm", 1200, "how many windows end before: until the list of them has its 8 MiB")
 	flag.DurationVar(&o.window, "window", 100*time.Millisecond, "time from one window's end to the next one's")
 	flag.Parse()
 	if err := run(o, os.Stdout, os.Stderr); err != nil {
@@ -37,6 +39,7 @@ func main() {
 
 type options struct {
 	duration, settle, window time.Duration
+	warm                     int
 }
 
 const (
@@ -127,11 +130,17 @@ type soak struct {
 }
 
 func (s *soak) run() error {
-	settled := s.begin.Add(s.settle)
-	end := settled.Add(s.duration)
-	var before, worst look
-	report := s.begin
-	for next := s.begin; time.Now().Before(end); {
+	for time.Since(s.begin) < s.settle || s.windows < s.warm {
+		if err := s.work(); err != nil {
+			return err
+		}
+	}
+	settled := time.Now()
+	end, half := settled.Add(s.duration), settled.Add(s.duration/2)
+	fmt.Fprintf(s.out, "settled after %.0f s and %d windows\n", settled.Sub(s.begin).Seconds(), s.windows)
+	var first, second []look
+	report := settled
+	for next := settled; time.Now().Before(end); {
 		if err := s.work(); err != nil {
 			return err
 		}
@@ -145,30 +154,45 @@ func (s *soak) run() error {
 		if err != nil {
 			return err
 		}
-		if report.Before(settled) {
-			before = before.most(l)
-			continue
+		switch {
+		case report.Before(half):
+			first = append(first, l)
+		default:
+			second = append(second, l)
 		}
-		worst = worst.most(l)
 		if int(time.Since(settled).Seconds())%30 == 0 {
 			fmt.Fprintf(s.out, "%5.0f s  %v\n", time.Since(s.begin).Seconds(), l)
 		}
 	}
-	fmt.Fprintf(s.out, "highest while it settled  %v\nhighest after that        %v\n", before, worst)
-	return errors.Join(grown(before, worst), s.addUp())
+	before, after := median(first), median(second)
+	fmt.Fprintf(s.out, "medians of the first half  %v\nand of the second          %v\n", before, after)
+	return errors.Join(grown(before, after), s.addUp())
 }
 
-func (l look) most(m look) look {
+// median is that of each number by itself: a garbage collector breathes.
+func median(looks []look) look {
+	if len(looks) == 0 {
+		return look{}
+	}
+	middle := func(of func(look) float64) float64 {
+		all := make([]float64, len(looks))
+		for i, l := range looks {
+			all[i] = of(l)
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
 	return look{
-		max(l.rss, m.rss), max(l.heap, m.heap), max(l.descriptors, m.descriptors), max(l.threads, m.threads),
-		max(l.temporary, m.temporary), max(l.stateBytes, m.stateBytes),
+		middle(func(l look) float64 { return l.rss }), middle(func(l look) float64 { return l.heap }),
+		int(middle(func(l look) float64 { return float64(l.descriptors) })), int(middle(func(l look) float64 { return float64(l.threads) })),
+		int64(middle(func(l look) float64 { return float64(l.temporary) })), int64(middle(func(l look) float64 { return float64(l.stateBytes) })),
 	}
 }
 
-// grown says what did. A garbage collector breathes: 3 MB of that is not growth.
+// grown says what did, from one half of the run to the other.
 func grown(before, after look) error {
 	var errs []error
-	if after.heap > before.heap+3 {
+	if after.heap > before.heap+1.5 {
 		errs = append(errs, fmt.Errorf("memory that is not files grew from %.1f to %.1f MB", before.heap, after.heap))
 	}
 	if after.descriptors > before.descriptors+2 || after.threads > before.threads+2 || after.temporary > before.temporary {

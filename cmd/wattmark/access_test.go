@@ -260,7 +260,9 @@ func TestSocket(t *testing.T) {
 	if err := p.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = <-p.exited // killed
+	if err := <-p.exited; err == nil {
+		t.Error("the killed daemon ended by itself")
+	}
 	// What the killed daemon left is replaced; what is no socket is not.
 	p = serveCommand(t, d, args[1:]...)
 	waitFor(t, "the socket again", func() bool {

@@ -74,7 +74,7 @@ func sharedObjects(t *testing.T, path string) []string {
 	}
 	var files []string
 	for line := range strings.Lines(string(out)) {
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			if strings.HasPrefix(word, "/") {
 				files = append(files, word)
 			}

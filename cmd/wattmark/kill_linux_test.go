@@ -53,7 +53,9 @@ func TestKilledDaemonLeavesWholeFiles(t *testing.T) {
 		if err := d.command.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		<-d.exited
+		if err := <-d.exited; err == nil {
+			t.Fatal("the daemon ended by itself")
+		}
 		switch text := read(t, dir, "agg_r.json"); {
 		case text == smallAggregate:
 			old++
