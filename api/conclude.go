@@ -227,6 +227,14 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 	if f.AggResult == "" && f.ValidationResult == "" && f.BenchmarkResult == "" {
 		return window.Aggregate{Status: agg.StatusNone}
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
+	defer cancel()
+	release, err := acquire(ctx, s.load.files, 1)
+	if err != nil {
+		result.Notes = append(result.Notes, window.ValidationUnwritable)
+		return window.Aggregate{Path: f.AggResult, Status: agg.StatusFailed, Detail: err.Error()}
+	}
+	defer release()
 	files := agg.Files{Validation: f.ValidationResult, Sources: sources, Extra: s.config.AggExtra}
 	if files.Validation == "" {
 		files.Validation = agg.ValidationName(f.BenchmarkResult, result.Run, s.config.Node)

@@ -21,6 +21,8 @@ const (
 	inHand = 100_000
 	// least is what the shortest window counts for: its answer, its files, its request.
 	least = 500
+	// inFiles are requests that patch a benchmark's files at the same time: an aggregate may have 16 MB, and is held twice.
+	inFiles = 2
 )
 
 // How long a request waits for others before it is told to come again. A mark cannot be repeated at the same moment, so
@@ -34,10 +36,11 @@ const (
 type load struct {
 	work     *semaphore.Weighted
 	readings *semaphore.Weighted
+	files    *semaphore.Weighted
 }
 
 func newLoad() load {
-	return load{work: semaphore.NewWeighted(atWork), readings: semaphore.NewWeighted(inHand)}
+	return load{work: semaphore.NewWeighted(atWork), readings: semaphore.NewWeighted(inHand), files: semaphore.NewWeighted(inFiles)}
 }
 
 // turn waits for one's turn to compute, and returns what ends it. Nobody who has it waits for a client or a disk.
