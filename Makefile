@@ -13,6 +13,7 @@ demo: build ## the whole story on simulated GPUs
 
 test: ## every test; needs Go and a C compiler, no GPU
 	go test -race ./...
+	go -C deploy/release test ./...
 	go test -run 'FullRings|Limits' ./bench/... # CPU time and much arithmetic, which the race detector multiplies
 
 check: check-static test ## what CI runs
