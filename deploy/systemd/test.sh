@@ -114,12 +114,15 @@ result=$(inside curl -fsS 127.0.0.1:9844/v1/mark-end -d run=r1 -d completed=8 -d
 inside stat -L -c '%a %U %n' /var/lib/wattmark/power_window_r1.json
 [ "$(inside stat -c %a /var/lib/wattmark/power_window_r1.json)" = 644 ] || fail "mode of the result"
 
+inside curl -fsS 127.0.0.1:9844/v1/mark-start -d run=over >/dev/null
 gpus 'hang *' # all driver calls: sampling stands still while HTTP answers
 await 20 "a restart by the watchdog" has NRestarts 1
 [[ $(inside journalctl --no-pager -u wattmark) == *"Watchdog timeout"* ]] || fail "not the watchdog's doing"
 gpus
 await 30 "the unit to be active again" has ActiveState active
 await 5 "readings" inside curl -fsS 127.0.0.1:9844/readyz
+result=$(inside curl -fsS 127.0.0.1:9844/v1/mark-end -d run=over) || fail "the window did not outlive the restart"
+[[ $result == *daemon_restarted* ]] || fail "$result"
 
 begin=$(date +%s%N)
 inside systemctl stop wattmark
