@@ -35,6 +35,7 @@ const (
 	probes     = 8                      // the quickest of them counts
 	probesOnce = 8                      // nodes that are asked at the same time: our own queue is not the network's delay
 	connecting = 2 * time.Second        // until a node that does not answer is given up
+	asking     = 5 * time.Second        // until one that answers too slowly is
 	few        = 64                     // nodes whose clocks a mark-end looks at before it marks them
 	patience   = 100 * time.Millisecond // of such a mark-end: what is not known by then is found out after it
 )
@@ -106,7 +107,9 @@ func (f fleet) compare(ctx context.Context, until time.Time) {
 			select {
 			case places <- struct{}{}:
 				defer func() { <-places }()
-				err = n.compare(limit)
+				asking, cancel := context.WithTimeout(limit, asking)
+				defer cancel()
+				err = n.compare(asking)
 			case <-limit.Done():
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -135,5 +136,24 @@ func TestNodesThatCannotBe(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
+	}
+}
+
+// A node that takes connections and then says nothing: it is given up and named, and the others are marked.
+func TestNodeThatHangs(t *testing.T) {
+	t.Parallel()
+	a := host(t, "n1")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	begin := time.Now()
+	out, errs, code := wattmark(t, t.TempDir(), nil, "mark-start", "--run", "r1", "--best-effort", "--addr", addr(a), "--addr", l.Addr().String())
+	if took := time.Since(begin); code != 0 || took > 8*time.Second || !strings.Contains(errs, l.Addr().String()) {
+		t.Errorf("after %v: %d %s", took, code, errs)
+	}
+	if r := decode(t, []byte(out)); len(r["gpus"].([]any)) != 2 || r.nodes(t)[1]["error"] == "" || r.nodes(t)[0]["error"] != "" {
+		t.Errorf("mark-start: %s", out)
 	}
 }
