@@ -27,12 +27,13 @@ bench: ## accuracy on simulated sensors, and a short look at what the daemon cos
 	go run ./bench/accuracy -windows 200
 	go run ./bench/cost -duration 30s -parts steady,hour
 
-endurance: ## what docs/cost.md, docs/accuracy.md and docs/nodes.md show: an hour and a half, on a machine that does nothing else
+endurance: ## what docs/cost.md, docs/accuracy.md, docs/reliability.md and docs/nodes.md show: an hour and a half, on a machine that does nothing else
 	go run ./bench/live -markdown
 	go run ./bench/cost -markdown
 	go run ./bench/load -hostile 1
 	go run ./bench/load -hostile 20
 	go run ./bench/soak -duration 15m
+	WATTMARK_CRASHES=200 go test -count 1 -run 'KilledAtRandomPoints|HungDriverFigures' -v ./cmd/wattmark
 	WATTMARK_KILLS=200 go test -run KilledDaemon -v ./cmd/wattmark
 	go run ./bench/nodes
 
