@@ -52,6 +52,9 @@ func TestWindows(t *testing.T) {
 	holds(t, body, `wattmark_windows_total{result="invalid"} 1`, `wattmark_windows_total{result="ok"} 1`,
 		`wattmark_last_window_valid 0`, `wattmark_result_patches_total{outcome="missing"} 1`,
 		`wattmark_result_patches_total{outcome="unsafe"} 1`, `wattmark_result_patches_total{outcome="ok"} 1`)
+	if strings.Contains(body, "none of ours") {
+		t.Errorf("a label of an outcome that there is not:\n%s", body)
+	}
 	for _, none := range []string{"wattmark_last_window_energy_joules", "wattmark_last_window_average_power_watts"} {
 		if strings.Contains(body, "\n"+none) {
 			t.Errorf("%s of a window whose energy is not known", none)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func TestDCGMOverlap(t *testing.T) {
 		for s := 70.0; s < 190; s++ {
 			series.Samples = append(series.Samples, promdouble.Sample{Milliseconds: gpu.Moment(s).UnixNano / 1e6, Value: value(s)})
 		}
-		series.Samples = append(series.Samples, series.Samples[20:100]...)
+		series.Samples = append(slices.Clone(series.Samples[60:110]), series.Samples...)
 		server.Add(series)
 	}
 	src, _, err := open(t, server, gpu, func(c *promsource.Config) { c.Exporter = promsource.DCGM(time.Second) })

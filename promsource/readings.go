@@ -21,12 +21,11 @@ func (c *columns) append(more *columns) {
 
 // series joins the samples of each scrape into a reading. A scrape that shows the same reading again adds nothing.
 func (c *columns) series(info sampler.Info, e Exporter) sampler.Series {
-	for i, list := range c.samples {
+	for _, list := range c.samples {
 		byTime := func(a, b sample) int { return cmp.Compare(a.ms, b.ms) }
 		if !slices.IsSortedFunc(list, byTime) {
 			slices.SortStableFunc(list, byTime)
 		}
-		c.samples[i] = slices.CompactFunc(list, func(a, b sample) bool { return a.ms == b.ms }) // at the seam of two queries
 	}
 	column := func(name string) []sample {
 		if i := slices.Index(e.values(), name); name != "" && i >= 0 {
