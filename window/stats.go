@@ -81,23 +81,18 @@ type tally struct {
 }
 
 func (t *tally) add(series sampler.Series, start, end sampler.Moment, lim Limits) {
-	l := line{limits: lim}
-	for _, r := range series.Readings {
-		r, _ = series.Info.Believe(r)
-		if watts, ok := r.Power().Known(); ok {
-			l.points = append(l.points, lineKnot{r.At, watts})
-		}
-	}
 	if t.gpus++; t.gpus == 1 {
+		t.moments = make([]sampler.Moment, 0, len(series.Readings)+2)
 		t.moments = append(t.moments, start)
-		for _, p := range l.points {
-			if p.at.Sub(start) > 0 && p.at.Sub(end) < 0 {
-				t.moments = append(t.moments, p.at)
+		for _, r := range series.Readings {
+			if r.Power().OK() && r.At.Sub(start) > 0 && r.At.Sub(end) < 0 {
+				t.moments = append(t.moments, r.At)
 			}
 		}
 		t.moments = append(t.moments, end)
 		t.watts = make([]float64, len(t.moments))
 	}
+	l := line{limits: lim, more: believed(series)}
 	for i, at := range t.moments {
 		watts, ok := l.at(at)
 		if !ok {
@@ -128,7 +123,7 @@ func (t *tally) describe(s *Stats, lim Limits) {
 	if len(t.moments) < 2 {
 		return
 	}
-	var slopes []slope
+	slopes := make([]slope, 0, len(t.moments))
 	known, least, most := 0.0, math.Inf(1), math.Inf(-1)
 	for i := 1; i < len(t.moments); i++ {
 		d := slope{t.moments[i].Sub(t.moments[i-1]).Seconds(), t.watts[i-1], t.watts[i]}
@@ -153,7 +148,7 @@ func (t *tally) describe(s *Stats, lim Limits) {
 	}
 	quantile := func(share float64) sampler.Value {
 		lo, hi := least, most
-		for range 40 { // to a millionth of a millionth of the range
+		for hi-lo > 1e-3 { // W: no sensor is that fine
 			if mid := (lo + hi) / 2; below(mid) < share {
 				lo = mid
 			} else {

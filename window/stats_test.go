@@ -45,10 +45,10 @@ func TestStatsOfARamp(t *testing.T) {
 	ramp := func(x float64) float64 { return 100 + 2*x }
 	s := statsOf(10.25, 110.25, shaped(0, 120, ramp, nil), shaped(1, 120, ramp, nil))
 	for q, got := range map[float64]sampler.Value{0.5: s.P50, 0.75: s.P75, 0.9: s.P90, 0.99: s.P99, 1: s.Peak} {
-		near(t, "quantile of a ramp", got, 2*ramp(10.25+100*q), 1e-6)
+		near(t, "quantile of a ramp", got, 2*ramp(10.25+100*q), 1e-3)
 	}
 	// Within 10 % of the median 2·220.5: from 2·198.45 to 2·242.55, which takes 44.1 W at 2 W/s.
-	near(t, "steady", s.Steady, 44.1/2/100, 1e-9)
+	near(t, "steady", s.Steady, 44.1/2/100, 1e-5)
 	near(t, "coverage", s.Coverage, 1, 1e-9)
 }
 
@@ -61,11 +61,11 @@ func TestStatsOfTwoLevels(t *testing.T) {
 		return 600
 	}
 	s := statsOf(0, 100, shaped(0, 110, levels, nil))
-	near(t, "p50", s.P50, 200, 1e-6)
-	near(t, "p75", s.P75, 600, 1e-6) // the second between 70 and 71 is a line from one to the other
-	near(t, "p99", s.P99, 600, 1e-6)
+	near(t, "p50", s.P50, 200, 1e-3)
+	near(t, "p75", s.P75, 600, 1e-3) // the second between 70 and 71 is a line from one to the other
+	near(t, "p99", s.P99, 600, 1e-3)
 	near(t, "peak", s.Peak, 600, 0)
-	near(t, "steady", s.Steady, 0.7+0.01*20/400, 1e-9)
+	near(t, "steady", s.Steady, 0.7+0.01*20/400, 1e-6)
 }
 
 // Of a sine that is read often, quantiles are those of the arcsine distribution: mean + amplitude · sin(π(q − ½)).
@@ -83,8 +83,8 @@ func TestStatsAreSynchronised(t *testing.T) {
 	up := func(x float64) float64 { return 400 + 100*math.Sin(2*math.Pi*x/50) }
 	down := func(x float64) float64 { return 400 - 100*math.Sin(2*math.Pi*x/50) }
 	s := statsOf(0, 100, shaped(0, 110, up, nil), shaped(1, 110, down, nil))
-	near(t, "p50", s.P50, 800, 1e-6)
-	near(t, "peak", s.Peak, 800, 1e-6)
+	near(t, "p50", s.P50, 800, 1e-3)
+	near(t, "peak", s.Peak, 800, 1e-3)
 	near(t, "steady", s.Steady, 1, 1e-9)
 }
 
@@ -100,7 +100,7 @@ func TestStatsOfAGap(t *testing.T) {
 	flat := func(float64) float64 { return 300 }
 	s := statsOf(0, 100, shaped(0, 110, flat, nil), shaped(1, 110, flat, silent(40, 60)))
 	near(t, "coverage", s.Coverage, 0.8, 0.011)
-	near(t, "p99", s.P99, 600, 1e-6)
+	near(t, "p99", s.P99, 600, 1e-3)
 	if s := statsOf(0, 100, shaped(0, 110, flat, nil), shaped(1, 110, flat, silent(20, 90))); s.P50.OK() || s.Peak.OK() || s.Steady.OK() {
 		t.Errorf("of a window that is not known: %+v", s)
 	}

@@ -26,12 +26,10 @@ func Total(all []sampler.Series, apart time.Duration, lim Limits) []Point {
 	var moments []sampler.Moment
 	lines := make([]line, len(all))
 	for i, series := range all {
-		lines[i].limits = lim
+		lines[i] = line{limits: lim, more: believed(series)}
 		for _, r := range series.Readings {
-			r, _ = series.Info.Believe(r)
-			if watts, ok := r.Power().Known(); ok {
+			if r.Power().OK() {
 				moments = append(moments, r.At)
-				lines[i].points = append(lines[i].points, lineKnot{r.At, watts})
 			}
 		}
 	}
@@ -55,37 +53,57 @@ func Total(all []sampler.Series, apart time.Duration, lim Limits) []Point {
 	return total
 }
 
-// line is one GPU's power as straight lines between its readings.
-type line struct {
-	points []lineKnot
-	next   int // the first reading after the moment last asked for; moments only grow
-	limits Limits
-}
-
+// lineKnot is the power of a GPU at a reading.
 type lineKnot struct {
 	at    sampler.Moment
 	watts float64
 }
 
+// believed returns what gives the power readings of a GPU one after the other, without those that cannot be.
+func believed(series sampler.Series) func() (lineKnot, bool) {
+	i := 0
+	return func() (lineKnot, bool) {
+		for i < len(series.Readings) {
+			r, _ := series.Info.Believe(series.Readings[i])
+			i++
+			if watts, ok := r.Power().Known(); ok {
+				return lineKnot{r.At, watts}, true
+			}
+		}
+		return lineKnot{}, false
+	}
+}
+
+// line is one GPU's power as straight lines between its readings.
+type line struct {
+	limits        Limits
+	more          func() (lineKnot, bool)
+	last, next    lineKnot // before and after the moment last asked for; moments only grow
+	begun         bool     // there is a reading before
+	looked, ended bool     // for the next one; there is none
+}
+
 // at returns the power at a moment that is not before the one last asked for.
 func (l *line) at(m sampler.Moment) (watts float64, ok bool) {
-	for l.next < len(l.points) && l.points[l.next].at.Sub(m) <= 0 {
-		l.next++
+	for !l.ended && (!l.looked || l.next.at.Sub(m) <= 0) {
+		if l.looked {
+			l.last, l.begun = l.next, true
+		}
+		next, more := l.more()
+		l.next, l.looked, l.ended = next, true, !more
 	}
 	switch {
-	case len(l.points) == 0:
+	case !l.begun && l.ended:
 		return 0, false
-	case l.next == 0: // before the first reading
-		return l.points[0].watts, l.points[0].at.Sub(m) <= heldFor
-	case l.next == len(l.points):
-		last := l.points[l.next-1]
-		return last.watts, m.Sub(last.at) <= heldFor
+	case !l.begun: // before the first reading
+		return l.next.watts, l.next.at.Sub(m) <= heldFor
+	case l.ended:
+		return l.last.watts, m.Sub(l.last.at) <= heldFor
 	}
-	a, b := l.points[l.next-1], l.points[l.next]
-	span := b.at.Sub(a.at)
+	span := l.next.at.Sub(l.last.at)
 	if l.limits.gap(span.Seconds()) {
-		return a.watts, m.Sub(a.at) <= heldFor
+		return l.last.watts, m.Sub(l.last.at) <= heldFor
 	}
-	share := m.Sub(a.at).Seconds() / span.Seconds()
-	return a.watts + (b.watts-a.watts)*share, true
+	share := m.Sub(l.last.at).Seconds() / span.Seconds()
+	return l.last.watts + (l.next.watts-l.last.watts)*share, true
 }
