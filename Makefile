@@ -20,6 +20,7 @@ check: check-static test ## what CI runs
 
 check-static: lint scripts
 	go vet ./...
+	go vet -tags real ./bench/prometheus
 	CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
 	GOOS=darwin CGO_ENABLED=0 go vet ./vendor_nvidia ./vendor_amd
 

@@ -132,6 +132,9 @@ func (c aggregateCmd) measurePrometheus(ctx context.Context, std streams, w wind
 	if c.BenchResult == "" {
 		benchmark = nil
 	}
+	if err := awaitScrape(ctx, std, to.Wall(), src.Interval()); err != nil {
+		return window.Result{}, err
+	}
 	result := agg.Conclude(src, w, window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, benchmark)
 	if err := src.Err(); err != nil { // some readings are missing: a smaller energy must not pass for a result
 		return window.Result{}, err
@@ -148,6 +151,22 @@ func (c aggregateCmd) measurePrometheus(ctx context.Context, std streams, w wind
 			src.Interval().Round(100*time.Millisecond), c.MaxGap)
 	}
 	return result, nil
+}
+
+// awaitScrape waits for the scrape that shows the reading after the window's end, where the window has only just ended.
+func awaitScrape(ctx context.Context, std streams, end time.Time, interval time.Duration) error {
+	const longest, reading = time.Minute, 2 * time.Second // between two readings of a GPU, and for the scrape to be stored
+	wait := time.Until(end.Add(interval + reading))
+	if wait <= 0 || wait > longest {
+		return nil
+	}
+	fmt.Fprintf(std.err, "wattmark: waiting %v for the scrape after the window's end\n", wait.Round(100*time.Millisecond))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
 }
 
 // prometheusClient is a client as the file configures it; the usual one without a file.

@@ -104,6 +104,46 @@ func TestAggregatePrometheusWithoutABenchmark(t *testing.T) {
 	}
 }
 
+// A window that has only just ended is measured when it is bracketed.
+func TestAggregatePrometheusAtOnce(t *testing.T) {
+	t.Parallel()
+	server := &promdouble.Server{}
+	now := time.Now()
+	gpu := sim.New(sim.Config{Load: sim.Constant(500), Origin: now.Add(-100 * time.Second)})
+	scrape := func(from, to float64) []promdouble.Series {
+		var readings []sampler.Reading
+		for s := 0.0; s < to; s++ {
+			readings = append(readings, gpu.At(s))
+		}
+		var times []int64
+		for s := from; s < to; s++ {
+			times = append(times, gpu.Moment(s).UnixNano/1e6)
+		}
+		series := promdouble.Scrape(map[string]string{"instance": "n1:9844"}, gpu.Info(), readings, times)
+		for _, one := range series {
+			if from > 1 && one.Labels["__name__"] == "wattmark_gpu_energy_joules_total" { // since the daemon's start, not since from
+				for i := range one.Samples {
+					one.Samples[i].Value = gpu.At(math.Floor(from+float64(i))).EnergyJoules.Or(0) - gpu.At(0).EnergyJoules.Or(0)
+				}
+			}
+		}
+		return series
+	}
+	server.Add(scrape(0.5, 100)...)
+	time.AfterFunc(time.Second, func() { server.Add(scrape(100.5, 104)...) })
+	web := httptest.NewServer(server)
+	defer web.Close()
+	unix := func(s float64) string { return fmt.Sprintf("%.3f", gpu.Moment(s).Unix()) }
+	out, errs, code := wattmark(t, t.TempDir(), nil, "aggregate", "--prometheus", web.URL, "--start-unix", unix(40), "--end-unix", unix(100),
+		"--allow-simulated", "--require-power", "--json")
+	if code != 0 || !strings.Contains(errs, "waiting") {
+		t.Fatalf("exit code %d\n%s\n%s", code, errs, out)
+	}
+	if r := decode(t, []byte(out)); math.Abs(r.number(t, "total_gpu_energy_j")-30e3) > r.number(t, "energy_bound_j")+1 {
+		t.Errorf("%v J, want 30 kJ", r["total_gpu_energy_j"])
+	}
+}
+
 func TestAggregatePrometheusRefusals(t *testing.T) {
 	t.Parallel()
 	server, _ := scrapedFleet(15 * time.Second)

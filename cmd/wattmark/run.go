@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"wattmark/agg"
@@ -38,6 +39,8 @@ func (c *runCmd) Validate() error {
 		c.Command = c.Command[1:]
 	}
 	switch {
+	case strings.Contains(c.Addr, ","):
+		return errors.New("--addr is one daemon; mark-start and mark-end measure several")
 	case len(c.Command) == 0:
 		return errors.New("no command: wattmark run [flags] -- COMMAND [arguments]")
 	case c.Interval < 10*time.Millisecond || c.Interval > time.Minute:

@@ -158,6 +158,7 @@ func TestRunExitCodes(t *testing.T) {
 		{[]string{"no-such-program"}, 127},
 		{[]string{"./plain"}, 126},
 		{[]string{}, 2},
+		{[]string{"--addr", "n1:9844,n2:9844", "true"}, 2},
 		{[]string{"--"}, 2},
 		{[]string{"--interval", "1ms", "true"}, 2},
 		{[]string{"--bench-result", "missing.json", "--", "true"}, 0},
