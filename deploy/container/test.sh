@@ -64,6 +64,9 @@ runtime() { # runtime ARCH LOADER LIBRARIES…
 runtime amd64 lib64/ld-linux-x86-64.so.2 x86_64-linux-gnu /lib/x86_64-linux-gnu
 runtime arm64 lib/ld-linux-aarch64.so.1 aarch64-linux-gnu /usr/aarch64-linux-gnu/lib
 
+mkdir "$work/src" # of this moment
+git ls-files -z | xargs -0 cp --parents -t "$work/src"
+cd "$work/src"
 go mod download # the build below takes its modules from this machine's cache
 for arch in amd64 arm64; do
 	buildah bud --isolation chroot --pull-never --format docker --platform "linux/$arch" -v "$(go env GOMODCACHE)/cache/download:/proxy:ro" \
