@@ -88,6 +88,7 @@ done
 mkdir "$work/bin"
 cat >"$work/bin/wattmark" <<-WRAPPER
 	#!/bin/sh
+	[ "\$1 \$SLURMD_NODENAME" != "serve \${BROKEN:-}" ] || exit 1
 	export WATTMARK_BACKEND=nvidia WATTMARK_NVML_LIBRARY=$work/libnvidia-ml.so.1 WATTMARK_NVML_SCRIPT=$work/\$SLURMD_NODENAME.script
 	exec $work/wattmark.real "\$@"
 WRAPPER
@@ -121,11 +122,20 @@ idle
 
 mkdir "$work/job"
 cd "$work/job"
+await() { # await JOB: sbatch --wait looks every half minute only
+	local state=''
+	for _ in {1..300}; do
+		state=$(scontrol show job "$1" --oneliner | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')
+		[ "$state" != COMPLETED ] || return 0
+		case $state in PENDING | RUNNING | COMPLETING) sleep 0.2 ;; *) break ;; esac
+	done
+	fail "job $1: $state"
+}
 submit() { # submit NAME [VARIABLE=…]: the job script, to its end
 	local name=$1
 	shift
-	sbatch --wait --nodes=3 --gpus-per-node=2 --cpus-per-task=1 --output="$name.out" \
-		--export="ALL,DEPLOY=$DEPLOY,RESULT=$name${1:+,$1}" "$DEPLOY/job.sh" server client || fail "$name: $(cat "$name.out")"
+	await "$(sbatch --parsable --nodes=3 --gpus-per-node=2 --cpus-per-task=1 --output="$name.out" \
+		--export="ALL,DEPLOY=$DEPLOY,RESULT=$name${1:+,$1}" "$DEPLOY/job.sh" server client)"
 }
 submit good
 cat good.out agg_good.json
@@ -154,17 +164,24 @@ python3 - "$origin" wattmark-* <<-'PY'
 PY
 idle
 
+missing() { # missing JOB NODE
+	python3 - "$@" <<-'PY'
+		import json, sys
+		job, node = sys.argv[1:]
+		merged = json.load(open(f"energy_{job}.json"))
+		assert not merged["power_valid"] and "node_missing" in merged["reasons"], merged["reasons"]
+		gone = [n["node"] for n in merged["nodes"] if n["error"]]
+		assert len(gone) == 1 and gone[0].startswith(node + ":"), merged["nodes"]
+		aggregate = json.load(open(f"agg_{job}.json"))
+		assert aggregate["power_valid"] == 0 and "total_gpu_energy_j" not in aggregate, aggregate
+		print(f"{job}:", gone, merged["reasons"])
+	PY
+}
 submit killed KILL=n2
-python3 - <<-'PY'
-	import json
-	merged = json.load(open("energy_killed.json"))
-	assert not merged["power_valid"] and "node_missing" in merged["reasons"], merged["reasons"]
-	missing = [n["node"] for n in merged["nodes"] if n["error"]]
-	assert len(missing) == 1 and missing[0].startswith("n2:"), merged["nodes"]
-	aggregate = json.load(open("agg_killed.json"))
-	assert aggregate["power_valid"] == 0 and "total_gpu_energy_j" not in aggregate, aggregate
-	print("killed:", missing, merged["reasons"])
-PY
+missing killed n2
+idle
+submit broken BROKEN=n3,WATTMARK_START_TIMEOUT=4 # its daemon does not even start; the benchmark runs
+missing broken n3
 idle
 pgrep -fa 'wattmark.real serve' && fail "a daemon outlived its job"
 
@@ -173,7 +190,8 @@ for n in 1 2; do
 	SLURMD_NODENAME=n$n wattmark serve --listen "unix:$s/n$n.sock" --results-dir "$work/n$n" 2>"$s/log/wattmark-n$n.log" &
 	wattmark ready --addr "unix:$s/n$n.sock"
 done
-job=$(sbatch --parsable --wait --nodes=3 --gpus-per-node=2 --output=prolog.out --wrap 'srun sleep 3') || fail "with prolog"
+job=$(sbatch --parsable --nodes=3 --gpus-per-node=2 --output=prolog.out --wrap 'srun sleep 3')
+await "$job"
 idle # no node is drained
 for n in 1 2; do
 	python3 - "$work/n$n/power_window_job-$job.json" $n <<-'PY'

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # For job scripts: a wattmark on every node of the job, marked from this one. Source it, then
 #
-#   wattmark_start [srun's arguments]   a daemon per node, as a job step beside the others; returns when all have readings
+#   wattmark_start [srun's arguments]   a daemon per node, as a job step beside the others; returns when all have readings,
+#                                       1 if one has none after WATTMARK_START_TIMEOUT seconds (60): a benchmark can go on
 #   wattmark mark-start --run NAME ...  all nodes, with one stamp: WATTMARK_ADDR lists them
 #   wattmark mark-end --run NAME ...    one merged result
 #   wattmark_stop                       also when the script ends
@@ -11,7 +12,7 @@
 # Each daemon sees the job's GPUs, listens on a port that is free, and takes marks from who can read the job's token.
 
 wattmark_start() {
-	local node nodes addrs=()
+	local node nodes addrs=() failed='' limit=$((SECONDS + ${WATTMARK_START_TIMEOUT:-60}))
 	WATTMARK_DIR=$(realpath -m "${WATTMARK_DIR:-wattmark-$SLURM_JOB_ID}")
 	mkdir -p "$WATTMARK_DIR"
 	rm -f "$WATTMARK_DIR"/*.addr
@@ -25,7 +26,10 @@ wattmark_start() {
 			node=$SLURMD_NODENAME dir=$WATTMARK_DIR
 			address=$(scontrol show node "$node" --oneliner | sed -n "s/.* NodeAddr=\([^ ]*\).*/\1/p")
 			(
-				while [ ! -s "$dir/$node.port" ]; do sleep 0.1; done
+				until [ -s "$dir/$node.port" ]; do # $$ is to be the daemon
+					kill -0 $$ 2>/dev/null || exit
+					sleep 0.1
+				done
 				printf "%s:%s\n" "${address:-$node}" "$(cat "$dir/$node.port")" >"$dir/$node.new"
 				mv "$dir/$node.new" "$dir/$node.addr"
 			) &
@@ -37,24 +41,26 @@ wattmark_start() {
 	trap wattmark_stop EXIT
 	nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 	for node in $nodes; do
-		until [ -s "$WATTMARK_DIR/$node.addr" ]; do
-			if ! kill -0 "$wattmark_step" 2>/dev/null; then
-				echo "wattmark: the step with the daemons has ended; see $WATTMARK_DIR/*.log" >&2
-				return 1
+		while [ ! -s "$WATTMARK_DIR/$node.addr" ]; do
+			if ((SECONDS >= limit)) || ! kill -0 "$wattmark_step" 2>/dev/null; then
+				echo "wattmark: no daemon on $node; $WATTMARK_DIR/$node.log may say why" >&2
+				failed=1
+				break
 			fi
 			sleep 0.1
 		done
-		addrs+=("$(<"$WATTMARK_DIR/$node.addr")")
+		# One that is not there stays on the list: the result then says which node is missing.
+		addrs+=("$(cat "$WATTMARK_DIR/$node.addr" 2>/dev/null || echo "$node:9844")")
 	done
 	WATTMARK_ADDR=$(IFS=, && echo "${addrs[*]}")
 	export WATTMARK_ADDR
-	wattmark ready --wait 60s
+	[ -z "$failed" ] && wattmark ready --wait 60s
 }
 
 wattmark_stop() {
 	[ -n "${wattmark_step:-}" ] || return 0
 	local step
-	step=$(squeue --steps --noheader --job "$SLURM_JOB_ID" --format '%i %j' | sed -n 's/ wattmark$//p')
+	step=$(squeue --steps --noheader --job "$SLURM_JOB_ID" --format '%i %j' | sed -n 's/ wattmark$//p') || true
 	[ -z "$step" ] || scancel --quiet --signal=TERM "$step" || true # it complains where a daemon has died
 	wait "$wattmark_step" || true
 	wattmark_step=
