@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -102,7 +103,7 @@ func (s samples) quantile(before samples, name string, q float64) (bound, count 
 			buckets = append(buckets, bucket{x, value - before[key]})
 		}
 	}
-	slices.SortFunc(buckets, func(a, b bucket) int { return int(a.count - b.count) })
+	slices.SortFunc(buckets, func(a, b bucket) int { return cmp.Compare(a.bound, b.bound) })
 	for _, b := range buckets {
 		count = max(count, b.count)
 	}
