@@ -61,7 +61,7 @@ bash "$(dirname "$MONITOR")/wattmark_finalize.sh" --require-power --bench-result
 		t.Fatalf("%v\n%s", err, out)
 	}
 	a := decode(t, []byte(read(t, j.workspace, "dsr1_tp2_conc4.json")))
-	if joules := a.number(t, "total_gpu_energy_j"); a["power_valid"] != 1.0 || a["hw"] != "h200" || math.Abs(joules-2000) > 60 {
+	if joules := a.number(t, "total_gpu_energy_j"); a["power_valid"] != 1.0 || a["hw"] != "h200" || j.off(joules, "agentic_power_window.json") > 0.03 {
 		t.Errorf("aggregate %v", a)
 	}
 }
@@ -88,7 +88,7 @@ for conc in 4 8; do
     start=$(date +%s.%N)
     sleep 1.2
     end=$(date +%s.%N)
-    echo "{\"benchmark_start_time_unix\": $start, \"benchmark_end_time_unix\": $end, \"duration\": 1.2, \"completed\": 1,
+    echo "{\"benchmark_start_time_unix\": $start, \"benchmark_end_time_unix\": $end, \"duration\": $(python3 -c "print($end - $start)"), \"completed\": 1,
       \"total_input_tokens\": 1000, \"total_output_tokens\": 500}" > "${RESULT_FILENAME}_conc$conc.json"
 done
 touch done
@@ -156,8 +156,8 @@ rm client.py
 		t.Errorf("measured from the window of %v, want that of the marks", v["run"])
 	}
 	a := decode(t, []byte(read(t, j.workspace, name)))
-	if joules, bound := a.number(t, "total_gpu_energy_j"), v.number(t, "energy_bound_j"); math.Abs(joules-1500) > bound+15 || bound > 30 {
-		t.Errorf("%v J ± %v, want 1000 W for 1.5 s", joules, bound)
+	if joules, bound := a.number(t, "total_gpu_energy_j"), v.number(t, "energy_bound_j"); j.off(joules, "dsr1_tp2_conc4.json") > bound/joules+0.01 || bound > 0.05*joules {
+		t.Errorf("%v J ± %v, want 1000 W for about 1.5 s", joules, bound)
 	}
 	write(t, j.workspace, "client.py", client)
 	if out, err := j.container("WATTMARK_ADDR=127.0.0.1:1 python3 client.py; unset WATTMARK_ADDR; python3 client.py"); err != nil || out != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,6 +102,15 @@ func (j *job) aggregate() string {
 		}
 	}
 	return name
+}
+
+// off is by what share an energy differs from that of simulatedPair, 1000 W, between the stamps in a benchmark's result:
+// on a busy machine its phases last longer than they should.
+func (j *job) off(joules float64, benchmark string) float64 {
+	j.t.Helper()
+	b := decode(j.t, []byte(read(j.t, j.workspace, benchmark)))
+	truth := 1000 * (b.number(j.t, "benchmark_end_time_unix") - b.number(j.t, "benchmark_start_time_unix"))
+	return math.Abs(joules-truth) / truth
 }
 
 func (j *job) has(name string) bool {
