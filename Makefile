@@ -53,6 +53,7 @@ test-real: ## what needs engines from Debian's packages, and root: containers, S
 	deploy/kubernetes/test.sh
 	deploy/slurm/test.sh
 	cd deploy/check && go test ./...
+	page/browser/test.sh
 
 scripts: ## where shellcheck is installed; .ci/run installs it
 	if command -v shellcheck >/dev/null; then shellcheck -x -S warning .ci/run $$(git ls-files '*.sh'); fi

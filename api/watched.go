@@ -158,7 +158,11 @@ func (v *watched) power(statuses []sampler.Status, now sampler.Moment, measured 
 	all := slices.Collect(s.config.Sampler.Series(from, now))
 	for i, series := range all {
 		all[i].Readings = thin(series.Readings, v.apart)
-		out.GPUs = append(out.GPUs, v.powerOf(all[i], statuses[i], now))
+		for _, status := range statuses { // of a moment before: GPUs may have come or gone
+			if status.Info.ID() == series.Info.ID() {
+				out.GPUs = append(out.GPUs, v.powerOf(all[i], status, now))
+			}
+		}
 	}
 	settled := s.settled(now)
 	for _, p := range window.Total(all, v.apart, s.config.Limits) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -116,7 +117,12 @@ func (s *screen) head() []string {
 	}
 	at := time.Unix(0, int64(s.power.Unix*1e9)).In(zone).Format("15:04:05")
 	lines := []string{s.paint(bold, "wattmark") + " " + strings.Join(append([]string{clean(cmp.Or(d.Node, host))}, what...), ", ") + "  " + at + "  " + state}
-	for _, reason := range append(d.Reasons, d.Backend.Problems...) {
+	said := map[string]bool{}
+	for _, reason := range append(slices.Clone(d.Reasons), d.Backend.Problems...) {
+		if said[reason] {
+			continue
+		}
+		said[reason] = true
 		lines = append(lines, s.paint(bad, "  "+clean(reason)))
 	}
 	for _, g := range d.GPUs {
@@ -163,6 +169,9 @@ func (s *screen) trace(columns int) []string {
 		for _, p := range s.total {
 			top = max(top, p[1].Or(0))
 		}
+	}
+	if top <= 0 {
+		return []string{"", line}
 	}
 	return []string{"", line, s.paint(blue, s.bars(columns, top)), s.paint(faint, fmt.Sprintf("last %s, 0 to %.0f W", brief(s.span.Seconds()), top))}
 }

@@ -62,7 +62,7 @@ function showDaemon() {
   const d = state.daemon;
   const models = [...new Set(d.gpus.map((g) => g.model))];
   set("where", [d.node || d.gpus[0]?.host, models.map((m) => `${d.gpus.filter((g) => g.model === m).length} × ${m}`).join(", ")].filter(Boolean).join(" · "));
-  const problems = [...d.reasons, ...d.backend.problems, ...d.gpus.flatMap((g) => (g.problems ?? []).map((p) => `GPU ${g.index}: ${p}`))];
+  const problems = [...new Set([...d.reasons, ...d.backend.problems]), ...d.gpus.flatMap((g) => (g.problems ?? []).map((p) => `GPU ${g.index}: ${p}`))];
   if (d.gpus.some((g) => g.simulated)) problems.push("These GPUs are simulated: nothing here is a measurement.");
   $("problems").hidden = problems.length === 0;
   const same = [...$("problems").children].map((p) => p.textContent).join("\n") === problems.join("\n");
