@@ -21,6 +21,7 @@ type target struct {
 
 	series  map[string]float64 // the last value of each, by name and labels
 	known   bool               // it was read before
+	seen    Names              // of which of its names there are samples
 	counted counts             // since the first reading
 	resets  int                // a server began anew
 	err     error              // of the last read
@@ -92,8 +93,10 @@ func (t *target) count(page string) error {
 		case names.Output:
 			added.output += delta
 		case names.Input:
+			t.seen.Input = name
 			added.input += delta
 		default:
+			t.seen.Requests = name
 			added.requests += delta
 		}
 	}

@@ -156,10 +156,10 @@ func (r *Reader) read(ctx context.Context, client *http.Client) {
 		if t.names != nil && !strings.Contains(strings.Join(engines, ", "), t.names.Engine) {
 			engines = append(engines, t.names.Engine)
 		}
-		if t.names == nil || t.names.Input == "" {
+		if t.seen.Input == "" {
 			counting.Input = ""
 		}
-		if t.names == nil || t.names.Requests == "" {
+		if t.seen.Requests == "" {
 			counting.Requests = ""
 		}
 		p.counts, p.resets = p.counts.plus(t.counted), p.resets+t.resets

@@ -135,6 +135,9 @@ func TestSeveralEngines(t *testing.T) {
 	s.set(200, vllm(0, 1100)+vllm(1, 550))
 	mid := r.poll()
 	r.want(start, mid, 150, 0)
+	if d := r.Between(start, mid); d.Requests.OK() || !d.Input.OK() {
+		t.Errorf("%+v: requests are not on the page, input tokens are", d)
+	}
 	s.set(200, vllm(0, 1100)+vllm(1, 30)) // engine 1 crashed and counted 30 since
 	again := r.poll()
 	r.want(mid, again, 30, 1)

@@ -135,7 +135,7 @@ func (t *tally) describe(s *Stats, lim Limits) {
 		least, most = min(least, d.from, d.to), max(most, d.from, d.to)
 	}
 	total := t.moments[len(t.moments)-1].Sub(t.moments[0]).Seconds()
-	s.Coverage = sampler.Some(known / total)
+	s.Coverage = sampler.Some(min(1, known/total))
 	if known < total/2 {
 		return
 	}

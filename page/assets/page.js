@@ -156,7 +156,7 @@ function showTokens() {
   $("token-box").hidden = !live;
   if (!live) return;
   set("jpt", live.joules_per_output_token === null ? "–" : token(live.joules_per_output_token));
-  set("jpt-note", live.output_tokens_per_second === null ? live.detail : `${watts(live.output_tokens_per_second)} tokens/s, last ${seconds(live.duration_s)}`);
+  set("jpt-note", live.output_tokens_per_second === null ? live.detail : `${watts(live.output_tokens_per_second)} tokens/s, last ${seconds(Math.round(live.duration_s))}`);
 }
 
 function showGPU(row, g, info, view) {
