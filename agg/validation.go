@@ -17,6 +17,7 @@ type Sources struct {
 	Samples       map[string]int // readings by GPU, where the result's own count is not the one wanted
 	Accumulators  *Accumulators  // counters that were read beside the file; nil: none
 	InternalError *InternalError
+	WindowSource  string // where the window was to come from, if it did not; "": not said
 }
 
 // validation is the audit file of InferenceX (schema 1), then what we add to it.
@@ -38,6 +39,7 @@ type validation struct {
 	AccumulatorCheck  any              `json:"accumulator_check"`
 	Metrics           ordered          `json:"metrics"`
 	InternalError     *InternalError   `json:"internal_error,omitempty"`
+	WindowSource      string           `json:"window_source,omitempty"`
 
 	Run        string        `json:"run"`
 	Methods    ordered       `json:"per_gpu_method"`
@@ -114,7 +116,7 @@ func Validation(r window.Result, from Sources) ([]byte, error) {
 	if from.Accumulators != nil {
 		v.AccumulatorCheck = from.Accumulators.check()
 	}
-	v.InternalError = from.InternalError
+	v.InternalError, v.WindowSource = from.InternalError, from.WindowSource
 	if v.PowerValid {
 		for _, m := range metrics(r) {
 			if x, ok := m.value.Known(); ok {
@@ -139,6 +141,9 @@ func (from Sources) samples(gpu namedGPU) int {
 // that was refused shows as 0; one that nobody gave is null.
 func windowOf(r window.Result, from Sources) *benchmarkWindow {
 	reasons := r.AllReasons()
+	if from.WindowSource != "" {
+		return nil
+	}
 	for _, none := range []window.Reason{window.InvalidBenchmarkResult, window.InvalidBenchmarkWindow, AggregationInternalError} {
 		if slices.Contains(reasons, none) {
 			return nil

@@ -23,6 +23,7 @@ type aggregateCmd struct {
 	CSV      string   `required:"" xor:"source" name:"csv" env:"WATTMARK_AGGREGATE_CSV" placeholder:"FILE" help:"Recorded readings, as nvidia-smi, amd-smi or serve --csv write them."`
 	Backfill string   `required:"" xor:"source" placeholder:"DIR" help:"Do --csv for every agg_<R>.json below DIR that has <R>.json and a CSV beside it."`
 	prometheusFlags
+	aiperfFlags
 
 	BenchResult      string   `placeholder:"FILE" help:"The benchmark's result."`
 	AggResult        string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
@@ -43,10 +44,12 @@ type aggregateCmd struct {
 // Validate checks what depends on where the readings come from.
 func (c aggregateCmd) Validate() error {
 	if c.Backfill != "" {
-		if c.BenchResult != "" || c.AggResult != "" || c.ValidationResult != "" {
-			return errors.New("--backfill finds the files itself: no --bench-result, --agg-result or --validation-result")
+		if c.BenchResult != "" || c.AggResult != "" || c.ValidationResult != "" || c.AIPerf != "" {
+			return errors.New("--backfill finds the files itself: no --bench-result, --aiperf, --agg-result or --validation-result")
 		}
-	} else if (c.CSV != "" || len(c.Window) > 0) && (c.BenchResult == "" || c.AggResult == "") {
+	} else if c.AIPerf != "" && (c.BenchResult != "" || c.AggResult == "") {
+		return errors.New("--aiperf makes the benchmark's result itself; --agg-result must be given")
+	} else if (c.CSV != "" || len(c.Window) > 0) && c.AIPerf == "" && (c.BenchResult == "" || c.AggResult == "") {
 		return errors.New("--bench-result and --agg-result must be given")
 	}
 	if c.CSV != "" && !c.ExpectedNumGPUs.given {
@@ -61,6 +64,11 @@ func (c aggregateCmd) Validate() error {
 
 // Run measures, patches and says what it did.
 func (c aggregateCmd) Run(ctx context.Context, std streams) error {
+	if c.AIPerf != "" {
+		if handled, err := c.fromAIPerf(std); handled {
+			return err
+		}
+	}
 	switch {
 	case c.Backfill != "":
 		return c.backfill(ctx, std)
