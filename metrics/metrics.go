@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wattmark/sampler"
@@ -43,8 +42,7 @@ func New(o Options) *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		newCollector(o),
-		// Of the runtime what an operator looks at; its 20 series of memory statistics cost more than they tell.
-		collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled()),
+		newRuntimeCollector(),
 		newProcessCollector(),
 	)
 	m := &Metrics{registry: registry, windows: newWindows(), requests: newRequests()}

@@ -164,8 +164,8 @@ func scrape(t *testing.T, m *Metrics, accept string) (header http.Header, body s
 	return recorder.Header(), recorder.Body.String()
 }
 
-// Eight GPUs with everything, after ten thousand windows of names of their own and whatever requests: few series, and
-// no caller's word among them.
+// Eight GPUs with everything, after ten thousand windows of names of their own and whatever requests: few
+// series, and no caller's word among them.
 func TestEightGPUsAreFewSeries(t *testing.T) {
 	var statuses []sampler.Status
 	for i := range 8 {
@@ -173,6 +173,9 @@ func TestEightGPUsAreFewSeries(t *testing.T) {
 	}
 	m := New(options(statuses...))
 	ask(m)
+	for i := range 1000 {
+		m.requests.count([3]string{fmt.Sprint("/route", i%50), "GET", fmt.Sprint(200 + i%300)})
+	}
 	for i := range 10_000 {
 		m.Ended(fmt.Sprintf("id%d-caller", i), ended(fmt.Sprintf("run%d-caller", i)), i%3 == 0)
 	}
