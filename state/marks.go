@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"wattmark/internal/atomicfile"
@@ -59,9 +60,19 @@ func (s *Store) readMarks() (marksFile, error) {
 	return found, nil
 }
 
-// Open are the windows that were open when the daemon before ended, and whether that was in this boot of this host.
+// Open are the windows that were open when the daemon before ended, and whether that was in this boot.
 func (s *Store) Open() (open []window.Mark, same bool) {
-	return s.found.Open, s.found.Boot == s.config.Boot && s.found.Host == s.config.Host
+	same = s.found.Boot == s.config.Boot
+	for _, mark := range s.found.Open {
+		if same {
+			mark.GPUs = slices.Clone(mark.GPUs)
+			for i, id := range mark.GPUs {
+				mark.GPUs[i] = s.here(id, s.found.Host)
+			}
+		}
+		open = append(open, mark)
+	}
+	return open, same
 }
 
 // Ended are windows that had ended, the newest last.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"wattmark/internal/atomicfile"
@@ -26,9 +27,9 @@ type entry struct {
 
 // Summary is what was found in a recording.
 type Summary struct {
-	Readings int      // of this boot and host
+	Readings int      // of this boot
 	Skipped  int      // lines that are no rows: torn by a crash or a full disk, or garbage
-	Foreign  int      // rows of another boot or another host: their monotonic times mean nothing here
+	Foreign  int      // rows of another boot, of this host or another: their monotonic times mean nothing here
 	Problems []string // files that were not read, and why
 	Took     time.Duration
 }
@@ -45,7 +46,7 @@ func (s *Store) Earlier(since sampler.Moment) iter.Seq[sampler.Kept] {
 		var restarts []Restart
 		var last sampler.Moment
 		s.walk(since, &found, func(e entry) bool {
-			ours := e.session.Boot == s.config.Boot && e.session.Host == s.config.Host
+			ours := e.session.Boot == s.config.Boot
 			switch {
 			case e.starts:
 				if e.session.At == s.self.At && ours {
@@ -61,6 +62,7 @@ func (s *Store) Earlier(since sampler.Moment) iter.Seq[sampler.Kept] {
 			case e.kept.Reading.At.Sub(since) >= 0:
 				found.Readings++
 				last = e.kept.Reading.At
+				e.kept.GPU = s.here(e.kept.GPU, e.session.Host)
 				return yield(e.kept)
 			}
 			return true
@@ -82,7 +84,7 @@ func (s *Store) OfOther(from sampler.Moment) []sampler.Series {
 	var all []sampler.Series
 	place := map[string]int{}
 	s.walk(sampler.Moment{}, &found, func(e entry) bool {
-		if e.session.Boot != s.found.Boot || e.session.Host != s.found.Host {
+		if e.session.Boot != s.found.Boot {
 			return true
 		}
 		if e.gpu != nil {
@@ -99,6 +101,18 @@ func (s *Store) OfOther(from sampler.Moment) []sampler.Series {
 		return true
 	})
 	return all
+}
+
+// here is a GPU's ID as this process knows it. Within one boot the host is the same, whatever it is called: a container
+// that is made anew has another name.
+func (s *Store) here(id, host string) string {
+	if host == s.config.Host {
+		return id
+	}
+	if _, gpu, ok := strings.Cut(id, "/"); ok {
+		return s.config.Host + "/" + gpu
+	}
+	return id
 }
 
 // walk visits the lines of all files, oldest first; files that were last written long before since are left out.

@@ -218,9 +218,10 @@ func TestWhatIsNotOurs(t *testing.T) {
 		{"another boot", func(r *rig) {
 			r.write(recording, strings.ReplaceAll(r.text(recording), `"boot"`, `"other"`))
 		}, "", 0},
-		{"another host", func(r *rig) {
-			r.write(recording, strings.ReplaceAll(r.text(recording), `"host":"host","start"`, `"host":"pod-7","start"`))
-		}, "", 0},
+		{"another name of the host", func(r *rig) {
+			text := strings.ReplaceAll(r.text(recording), `"host":"host","start"`, `"host":"pod-7","start"`)
+			r.write(recording, strings.ReplaceAll(text, `"host/GPU-`, `"pod-7/GPU-`))
+		}, "", 20},
 		{"a session line that is torn", func(r *rig) {
 			r.write(recording, strings.Replace(r.text(recording), `#start {"boot_id"`, `#start {"boot`, 1))
 		}, "", 0},
@@ -233,11 +234,17 @@ func TestWhatIsNotOurs(t *testing.T) {
 			r.close(s)
 			test.before(r)
 			s = r.open()
-			if got := len(earlier(s)); got != test.kept {
+			kept := earlier(s)
+			if got := len(kept); got != test.kept {
 				t.Errorf("%d readings came back, want %d", got, test.kept)
 			}
+			for _, k := range kept {
+				if !strings.HasPrefix(k.GPU, "host/GPU-") {
+					t.Fatalf("a reading of %q came back", k.GPU)
+				}
+			}
 			found := s.Summary()
-			other := strings.HasPrefix(test.name, "another")
+			other := test.name == "another boot"
 			if other != (found.Foreign == 20) {
 				t.Errorf("%d rows of another boot or host", found.Foreign)
 			}
@@ -486,6 +493,11 @@ func TestMarks(t *testing.T) {
 	got, same := s.Open()
 	if !reflect.DeepEqual(got, open) || !same || !reflect.DeepEqual(s.Ended(), ended) {
 		t.Errorf("marks %+v of this boot %v, ended %+v", got, same, s.Ended())
+	}
+	r.close(s)
+	s = r.open(func(c *Config) { c.Host = "pod-8" })
+	if got, same := s.Open(); len(got) != 1 || !same || got[0].GPUs[0] != "pod-8/GPU-0" {
+		t.Errorf("under another name of the host: %+v, %v", got, same)
 	}
 	r.close(s)
 	s = r.open(func(c *Config) { c.Boot = "next" })

@@ -65,6 +65,7 @@ type Store struct {
 	dropped       uint64
 	summary       Summary
 	restarts      []Restart
+	failing       error // why the last write did; set by the writer alone
 
 	file *os.File // written by the writer alone
 
@@ -73,8 +74,7 @@ type Store struct {
 	since   time.Time // when the file was begun
 	started bool      // the file, or the one before it, says that this process started
 	headed  int       // GPUs that this session has named in the file; 0: it has not even begun
-	failing error
-	told    uint64 // dropped rows that the log has
+	told    uint64    // dropped rows that the log has
 }
 
 // Open locks the folder, reads the marks and makes the recording ready to go on. It fails with ErrInUse where another

@@ -177,7 +177,19 @@ func (s *Store) say(err error) {
 		s.log.Warn("recording goes on", "dropped_rows", dropped)
 		s.told = dropped
 	}
+	s.mu.Lock()
 	s.failing = err
+	s.mu.Unlock()
+}
+
+// Problem says in words why the recording cannot be written at the moment; empty if it can.
+func (s *Store) Problem() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing == nil {
+		return ""
+	}
+	return fmt.Sprintf("the recording cannot be written (%v; %d readings left out): a restart now would lose them", s.failing, s.dropped)
 }
 
 func signal(to chan struct{}) {

@@ -39,8 +39,16 @@ func (s *seeker) current() backend {
 	return s.now
 }
 
-// state is the backend as the API shows it.
-func (s *seeker) state() api.Backend { return s.current().now() }
+// state is the backend as the API shows it, with the recording's problem where it has one.
+func (s *seeker) state() api.Backend {
+	state := s.current().now()
+	if s.store != nil {
+		if problem := s.store.Problem(); problem != "" {
+			state.Problems = slices.Concat(state.Problems, []string{problem})
+		}
+	}
+	return state
+}
 
 // up reports that the backend has GPUs, as /metrics shows it.
 func (s *seeker) up() (name string, up bool) {

@@ -154,6 +154,9 @@ func TestFullDisk(t *testing.T) {
 	l.limitFiles = 16 << 10
 	d := l.next().ready()
 	waitFor(t, "the recording to fail", func() bool { return strings.Contains(d.log.String(), "recording failing") })
+	if gpus := string(d.get("/v1/gpus")); !strings.Contains(gpus, "the recording cannot be written") {
+		t.Errorf("/v1/gpus does not say so: %s", gpus)
+	}
 	started := d.must("/v1/mark-start", "run", "r")
 	if warnings := fmt.Sprint(started["warnings"]); !strings.Contains(warnings, "this window is lost") {
 		t.Errorf("warnings %s", warnings)

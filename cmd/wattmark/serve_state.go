@@ -75,7 +75,7 @@ func resume(samples *sampler.Sampler, server *api.Server, store *state.Store, re
 	found := store.Summary()
 	if found.Readings+found.Skipped+found.Foreign > 0 {
 		log.Info("recording read back", "readings", taken, "of_gpus_not_here", found.Readings-taken,
-			"of_other_boots_or_hosts", found.Foreign, "lines_skipped", found.Skipped, "took", found.Took.Round(time.Millisecond))
+			"of_other_boots", found.Foreign, "lines_skipped", found.Skipped, "took", found.Took.Round(time.Millisecond))
 	}
 	for _, problem := range found.Problems {
 		log.Warn("a part of the recording was not read", "problem", problem)
