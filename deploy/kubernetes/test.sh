@@ -16,11 +16,14 @@ if [ -z "${WATTMARK_TEST_WORK:-}" ]; then # outside: build, then once more insid
 	cache=${WATTMARK_TEST_CACHE:-$work}
 	mkdir -p "$cache/kubernetes"
 	if [ ! -x "$cache/kubernetes/kube-apiserver" ] || [ ! -x "$cache/kubernetes/prometheus" ]; then
-		cp deploy/kubernetes/testdata/apiserver.go.txt "$cache/kubernetes/main.go"
+		for program in apiserver kubectl; do
+			mkdir -p "$cache/kubernetes/src/$program"
+			cp deploy/kubernetes/testdata/$program.go.txt "$cache/kubernetes/src/$program/main.go"
+		done
 		(
-			cd "$cache/kubernetes"
+			cd "$cache/kubernetes/src"
 			rm -f go.mod go.sum
-			go mod init apiserver
+			go mod init kubernetes
 			go mod edit -require k8s.io/kubernetes@$kubernetes
 			module=$(go mod download -json k8s.io/kubernetes@$kubernetes | sed -n 's/.*"GoMod": "\(.*\)",.*/\1/p')
 			grep -oE 'k8s\.io/[a-z-]+ => \./staging' "$module" | cut -d' ' -f1 |
@@ -28,9 +31,9 @@ if [ -z "${WATTMARK_TEST_WORK:-}" ]; then # outside: build, then once more insid
 			go mod tidy
 			v=k8s.io/component-base/version
 			flags="-s -w -X $v.gitVersion=$kubernetes -X $v.gitMajor=1 -X $v.gitMinor=36"
-			go build -trimpath -ldflags="$flags" -o kube-apiserver .
-			go build -trimpath -ldflags="$flags" -o kubectl k8s.io/kubernetes/cmd/kubectl
-			GOBIN=$PWD go install -tags remove_all_sd,enable_kubernetes_sd github.com/prometheus/prometheus/cmd/prometheus@$prometheus
+			go build -trimpath -ldflags="$flags" -o ../kube-apiserver ./apiserver
+			go build -trimpath -ldflags="$flags" -o ../kubectl ./kubectl
+			GOBIN=$(realpath ..) go install -tags remove_all_sd,enable_kubernetes_sd github.com/prometheus/prometheus/cmd/prometheus@$prometheus
 		)
 	fi
 	if [ ! -f "$cache/kubernetes/$crd" ]; then # from the operator's types, as the operator makes its own
