@@ -45,6 +45,8 @@ type Config struct {
 	Logger       *slog.Logger
 	// Ended is told of each window that ended, and each time that one is concluded again; nil: nobody is.
 	Ended func(id string, r window.Result, again bool)
+	// Visible says which GPUs 'visible' means: those that the daemon's environment shows to programs. nil: no such name.
+	Visible func() ([]string, error)
 	// Flush is called when a window has been measured, before the answer, and at the end: what else is written of the
 	// readings is to be written by then. It must be quick; nil: nothing is.
 	Flush  func()
@@ -194,6 +196,13 @@ func (s *Server) choose(names []string) ([]sampler.Info, error) {
 	infos := s.config.Sampler.Infos()
 	if len(infos) == 0 {
 		return nil, fmt.Errorf("%w: %s", errNoGPU, strings.Join(s.config.Backend().Problems, "; "))
+	}
+	if len(names) == 1 && names[0] == "visible" && s.config.Visible != nil {
+		shown, err := s.config.Visible()
+		if err != nil {
+			return nil, fmt.Errorf("%w: visible: %w", sampler.ErrUnknownGPU, err)
+		}
+		names = shown
 	}
 	return sampler.Choose(infos, names)
 }

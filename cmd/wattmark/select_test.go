@@ -92,7 +92,8 @@ func TestFourOfEight(t *testing.T) {
 	library, file := nvmlLibrary(t, script)
 	start := func(args ...string) *served {
 		args = append([]string{"--backend", "nvidia", "--nvml-library", library}, args...)
-		return serve(t, []string{nvmldouble.ScriptVariable + "=" + file}, args...).ready()
+		env := []string{nvmldouble.ScriptVariable + "=" + file, "CUDA_VISIBLE_DEVICES=6,1,4,2"} // only where it is asked for
+		return serve(t, env, args...).ready()
 	}
 	all, four := start(), start("--gpus", "2,3,6,7")
 	client := func(d *served, env []string, args ...string) answerJSON {
@@ -108,6 +109,7 @@ func TestFourOfEight(t *testing.T) {
 	four.must("/v1/mark-start", "run", "by_flag", "expected_num_gpus", "4")
 	all.must("/v1/mark-start", "run", "by_mark", "gpus", uuidOf(5)+","+uuidOf(0)+",1d:00.0,4", "expected_num_gpus", "4")
 	all.must("/v1/mark-start", "run", "part", "gpus", "MIG-11111111-2222-3333-4444-000000000001,MIG-5", "expected_num_gpus", "1")
+	all.must("/v1/mark-start", "run", "by_daemon", "gpus", "visible", "expected_num_gpus", "4")
 	all.must("/v1/mark-start", "run", "whole", "expected_num_gpus", "4")
 	started := client(all, []string{"CUDA_VISIBLE_DEVICES=1,3," + uuidOf(5) + ",7"}, "mark-start", "--run", "by_job", "--gpus", "visible", "--expected-num-gpus", "4")
 	if got := indices(t, started); !slices.Equal(got, []int{1, 3, 5, 7}) {
@@ -123,6 +125,7 @@ func TestFourOfEight(t *testing.T) {
 		{"by_flag", four.must("/v1/mark-end", "run", "by_flag"), []int{2, 3, 6, 7}, true},
 		{"by_mark", all.must("/v1/mark-end", "run", "by_mark", "benchmark_result", "by_mark.json", "agg_result", "agg_by_mark.json"), []int{0, 2, 4, 5}, true},
 		{"by_job", client(all, nil, "mark-end", "--run", "by_job"), []int{1, 3, 5, 7}, true},
+		{"by_daemon", all.must("/v1/mark-end", "run", "by_daemon"), []int{1, 2, 4, 6}, true},
 		{"part", all.must("/v1/mark-end", "run", "part"), []int{7}, true},
 		{"whole", all.must("/v1/mark-end", "run", "whole"), []int{0, 1, 2, 3, 4, 5, 6, 7}, false},
 	} {

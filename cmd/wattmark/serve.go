@@ -186,7 +186,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		Sampler: samples, Backend: seek.state, Results: results, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
 		Node: c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
-		WriteToken: c.writeToken(), Flush: csv.flush, State: store,
+		WriteToken: c.writeToken(), Flush: csv.flush, Visible: d.visible, State: store,
 		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	scraped = metrics.New(metrics.Options{
