@@ -96,8 +96,11 @@ func TestTokensFlags(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	for _, flags := range [][]string{
-		{"--tokens-from", "127.0.0.1:8000"}, {"--tokens-metric", "output=x"}, {"--tokens-from", "http://h/m", "--tokens-metric", "input=x"},
-		{"--tokens-from", "http://h/m", "--tokens-metric", "out=x"}, {"--tokens-from", "http://h/m", "--tokens-metric", "output=a b"},
+		{"--tokens-from", "127.0.0.1:8000"},
+		{"--tokens-metric", "output=x"},
+		{"--tokens-from", "http://h/m", "--tokens-metric", "input=x"},
+		{"--tokens-from", "http://h/m", "--tokens-metric", "out=x"},
+		{"--tokens-from", "http://h/m", "--tokens-metric", "output=a b"},
 	} {
 		if _, errs, code := wattmark(t, t.TempDir(), nil, append([]string{"serve", "--backend", "sim"}, flags...)...); code != 2 || !strings.Contains(errs, "--tokens-") {
 			t.Errorf("%v: %d %s", flags, code, errs)

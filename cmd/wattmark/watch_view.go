@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -119,8 +120,7 @@ func (v *lineView) news() error {
 	if first {
 		v.said = map[string]string{}
 	}
-	for i := len(v.screen.windows) - 1; i >= 0; i-- {
-		w := v.screen.windows[i]
+	for _, w := range slices.Backward(v.screen.windows) {
 		text := windowWords(w)
 		if v.said[w.ID] == text {
 			continue
