@@ -30,7 +30,9 @@ func main() {
 		os.Exit(amd.RunChild(os.Args[2:]))
 	}
 	unsetEmpty()
-	signal.Ignore(syscall.SIGXFSZ) // a limit on the size of files is an error of the write, not the end of the program
+	// A limit on the size of files is an error of the write, not the end of the program. Caught and not ignored, so that the
+	// commands of wattmark run have it as they are used to.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
 	ends := []os.Signal{syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGINT) { // as it is for a script's background jobs, and for what they run
 		ends = append(ends, syscall.SIGINT)
