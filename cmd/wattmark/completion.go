@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -25,8 +26,10 @@ fish: into ~/.config/fish/completions/wattmark.fish`
 // Run prints the script.
 func (c completionCmd) Run(app *kong.Kong, std streams) error {
 	write := map[string]func(io.Writer, *kong.Application){"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
-	write(std.out, app.Model)
-	return nil
+	var script bytes.Buffer
+	write(&script, app.Model)
+	_, err := script.WriteTo(std.out)
+	return err
 }
 
 // shown returns the commands that help shows.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +14,10 @@ type manCmd struct{}
 
 // Run prints the page in mdoc.
 func (manCmd) Run(app *kong.Kong, std streams) error {
-	manPage(std.out, app.Model)
-	return nil
+	var page bytes.Buffer
+	manPage(&page, app.Model)
+	_, err := page.WriteTo(std.out)
+	return err
 }
 
 func manPage(w io.Writer, app *kong.Application) {
