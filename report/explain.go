@@ -178,6 +178,18 @@ func about(r window.Result) []figure {
 	if a := r.Aggregate; a.Status != "" && a.Status != "none" {
 		list = append(list, figure{"Aggregate", plain(a.Status), plain(strings.TrimSpace(a.Path + " " + a.Detail))})
 	}
+	if s := r.Served; s != nil {
+		note := number(s.Input, 0, "") + " input tokens, " + number(s.Requests, 0, "") + " requests, counted by the server itself"
+		switch {
+		case s.Used:
+			note += ": the benchmark gave no counts, so these are the denominators"
+		case !s.Complete:
+			note += ", but not all the time: they are not used"
+		case s.OutputRatio.OK():
+			note += ": output is " + number(s.OutputRatio, 3, "") + " times what the benchmark says"
+		}
+		list = append(list, figure{"Inference server", number(s.Output, 0, "") + " output tokens", plain(s.Engine) + ": " + note})
+	}
 	for _, n := range r.Nodes {
 		list = append(list, figure{"Node", plain(n.Name), number(n.Energy, 0, "J") + strings.TrimRight("; "+plain(n.Error), "; ")})
 	}

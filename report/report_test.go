@@ -167,6 +167,8 @@ func hostile(text string) Run {
 	}
 	r.Backend, r.Versions = text, window.Versions{Wattmark: text, Driver: text, Library: text}
 	r.Aggregate = window.Aggregate{Path: text, Status: text, Detail: text}
+	r.Served = &window.Served{Engine: text}
+	r.Stats.IdleRun = text
 	r.Nodes = []window.Node{{Name: text, Error: text}}
 	return run
 }

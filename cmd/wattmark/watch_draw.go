@@ -164,6 +164,10 @@ func (s *screen) trace(columns int) []string {
 	if mean, ok := s.power.Mean.TotalPower.Known(); ok {
 		line += fmt.Sprintf("   mean of %s %s W", brief(math.Round(s.power.Mean.DurationS)), within(sampler.Some(mean), s.power.Mean.Bound))
 	}
+	lines := []string{"", line}
+	if l := s.power.Live; l != nil {
+		lines = append(lines, "Tokens "+tokenWords(*l))
+	}
 	top := limit
 	if !limited {
 		for _, p := range s.total {
@@ -171,9 +175,9 @@ func (s *screen) trace(columns int) []string {
 		}
 	}
 	if top <= 0 {
-		return []string{"", line}
+		return lines
 	}
-	return []string{"", line, s.paint(blue, s.bars(columns, top)), s.paint(faint, fmt.Sprintf("last %s, 0 to %.0f W", brief(s.span.Seconds()), top))}
+	return append(lines, s.paint(blue, s.bars(columns, top)), s.paint(faint, fmt.Sprintf("last %s, 0 to %.0f W", brief(s.span.Seconds()), top)))
 }
 
 // bars is the total power over the span, a column each; a space where it is not known.

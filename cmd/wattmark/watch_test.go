@@ -46,7 +46,8 @@ func watched(t *testing.T, colour bool) *screen {
 			{ID: "1", Run: strings.Repeat("x", 60), State: "ended", Valid: &no, EndUnix: &end, DurationS: some(1), Reasons: []api.Worded{{Code: "x", Words: window.NotBracketed.Words()}}},
 		}},
 	}
-	power := api.PowerEvent{Unix: 1100, Fresh: true, GPUs: []api.PowerOfGPU{
+	live := api.Live{DurationS: 60, Engine: "vllm\x1b]0;x", Up: true, OutputPerSecond: some(2003.4), PerOutputToken: some(2.26), PerTotalToken: some(0.452)}
+	power := api.PowerEvent{Unix: 1100, Fresh: true, Live: &live, GPUs: []api.PowerOfGPU{
 		{ID: "node7/GPU-0", Power: some(525), Temperature: some(61), Utilization: some(1), Throttle: []string{"power limit"}},
 		{ID: "node7/GPU-1", AgeS: 20},
 	}}

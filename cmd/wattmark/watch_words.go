@@ -20,6 +20,9 @@ func (s *screen) line() string {
 	if mean, ok := s.power.Mean.TotalPower.Known(); ok {
 		text += fmt.Sprintf(", mean of %s %s W", brief(math.Round(s.power.Mean.DurationS)), within(sampler.Some(mean), s.power.Mean.Bound))
 	}
+	if l := s.power.Live; l != nil && l.PerOutputToken.OK() {
+		text += number(l.PerOutputToken, ", %.4g J per output token")
+	}
 	open := 0
 	for _, w := range s.windows {
 		if w.State == "open" {
@@ -30,6 +33,21 @@ func (s *screen) line() string {
 		text += fmt.Sprintf(", %d open", open)
 	}
 	return time.Unix(0, int64(s.power.Unix*1e9)).UTC().Format(time.RFC3339) + " " + text
+}
+
+// tokenWords is what the inference server does, and what it costs.
+func tokenWords(l api.Live) string {
+	if !l.OutputPerSecond.OK() {
+		return "–  " + clean(l.Detail)
+	}
+	text := number(l.OutputPerSecond, "%.0f per second")
+	if l.PerOutputToken.OK() {
+		text += number(l.PerOutputToken, ", %.4g J per output token")
+	}
+	if l.PerTotalToken.OK() {
+		text += number(l.PerTotalToken, ", %.4g J per token")
+	}
+	return text + fmt.Sprintf("   %s, last %s", clean(l.Engine), brief(math.Round(l.DurationS)))
 }
 
 // windowWords is what has become of a window, in one line.
