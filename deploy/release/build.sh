@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the binary that is released, to the file named: the same bytes from any folder. GOARCH amd64 or arm64, empty
-# for this machine's; VERSION is what --version says.
+# for this machine's; VERSION, 1.2.3 or v1.2.3, is what --version says.
 set -eu
 cd "$(dirname "$0")/../.."
 arch=${GOARCH:-$(go env GOHOSTARCH)}
@@ -12,4 +12,5 @@ if [ "$arch" != "$(go env GOHOSTARCH)" ]; then
 fi
 export CC="${CC:-gcc}" GOOS=linux GOARCH="$arch" CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations"
 # No -z now: no driver has every NVML symbol. No build id and no state of the repository: they differ between folders.
-exec go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.tag=${VERSION:-}" -o "$1" ./cmd/wattmark
+tag=${VERSION:-}
+exec go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.tag=${tag#v}" -o "$1" ./cmd/wattmark
