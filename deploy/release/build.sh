@@ -11,6 +11,7 @@ if [ "$arch" != "$(go env GOHOSTARCH)" ]; then
 	esac
 fi
 export CC="${CC:-gcc}" GOOS=linux GOARCH="$arch" CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations"
+unset GOFLAGS GOAMD64 GOARM64 GOEXPERIMENT CGO_CPPFLAGS CGO_LDFLAGS # what a user's shell sets must not show
 # No -z now: no driver has every NVML symbol. No build id and no state of the repository: they differ between folders.
 tag=${VERSION:-}
 exec go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.tag=${tag#v}" -o "$1" ./cmd/wattmark
