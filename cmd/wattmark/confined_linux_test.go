@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -20,6 +21,9 @@ import (
 
 // confinedVariable names the folder that becomes the root of the program under test.
 const confinedVariable = "WATTMARK_TEST_ROOT"
+
+// confinedUser is set where the test's own user is not root, and makes the root in a user namespace.
+const confinedUser = "WATTMARK_TEST_ROOT_USER"
 
 // confinedMain is another of TestMain's lives: this process becomes the program of its arguments in a root of its own,
 // read-only but for /results, as nobody, without any capability or a way to gain one.
@@ -50,7 +54,10 @@ func confine(root string) error {
 			break
 		}
 	}
-	steps = append(steps, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), unix.Setgroups(nil), unix.Setresgid(nobody, nobody, nobody), unix.Setresuid(nobody, nobody, nobody))
+	steps = append(steps, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if os.Getenv(confinedUser) == "" {
+		steps = append(steps, unix.Setgroups(nil), unix.Setresgid(nobody, nobody, nobody), unix.Setresuid(nobody, nobody, nobody))
+	}
 	// Leaving root empties the permitted set; this is for those that the process may have kept.
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
@@ -99,9 +106,7 @@ func copyInto(t *testing.T, root, from, to string) {
 // The daemon needs the program, libc and its loader, and of the driver one library: no /proc, /dev, /etc or /tmp, no user
 // but nobody, no capability, no way to gain any, a root that is read-only. There it measures as elsewhere, in 64 MB.
 func TestConfined(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("making a root for nobody needs root; make test-real does so") // CI is root
-	}
+	asRoot := os.Geteuid() == 0
 	base, err := os.MkdirTemp("/tmp", "wattmark-root-")
 	if err != nil {
 		t.Fatal(err)
@@ -139,8 +144,11 @@ func TestConfined(t *testing.T) {
 	results := filepath.Join(root, "results")
 	if err := errors.Join(
 		os.Mkdir(filepath.Join(root, "driver"), 0o755), script.Write(filepath.Join(root, "driver/nvml.script")),
-		os.Chmod(filepath.Join(root, "driver/nvml.script"), 0o644), os.Mkdir(results, 0o755), os.Chown(results, nobody, nobody), os.Chmod(base, 0o755),
+		os.Chmod(filepath.Join(root, "driver/nvml.script"), 0o644), os.Mkdir(results, 0o755), os.Chmod(base, 0o755),
 	); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(results, nobody, nobody); err != nil && asRoot {
 		t.Fatal(err)
 	}
 	t.Logf("files of its own beside the program: %v; the driver's: %v", own, driver)
@@ -153,7 +161,17 @@ func TestConfined(t *testing.T) {
 		"--listen", "127.0.0.1:0", "--port-file", "/results/port", "--results-dir", "/results")
 	d.command.Env = append(os.Environ(), confinedVariable+"="+root)
 	d.command.Stdout, d.command.Stderr = d.log, d.log
-	if err := d.command.Start(); err != nil {
+	if !asRoot {
+		d.command.Env = append(d.command.Env, confinedUser+"=1")
+		d.command.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: syscall.CLONE_NEWUSER, UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+	}
+	switch err := d.command.Start(); {
+	case errors.Is(err, syscall.EPERM) && !asRoot:
+		t.Skipf("it takes root or user namespaces, and there is neither: %v", err)
+	case err != nil:
 		t.Fatal(err)
 	}
 	go func() { d.exited <- d.command.Wait() }()
@@ -170,9 +188,12 @@ func TestConfined(t *testing.T) {
 	})
 	d.ready()
 	status := statusOf(t, d.command.Process.Pid)
+	if asRoot && (status["Uid"] != "65534 65534 65534 65534" || status["Gid"] != "65534 65534 65534 65534" || status["Groups"] != "") {
+		t.Errorf("user %s, group %s, groups %s", status["Uid"], status["Gid"], status["Groups"])
+	}
 	for key, want := range map[string]string{
-		"Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "", "NoNewPrivs": "1",
-		"CapInh": zeros, "CapPrm": zeros, "CapEff": zeros, "CapBnd": zeros, "CapAmb": zeros,
+		"NoNewPrivs": "1",
+		"CapInh":     zeros, "CapPrm": zeros, "CapEff": zeros, "CapBnd": zeros, "CapAmb": zeros,
 	} {
 		if status[key] != want {
 			t.Errorf("%s: %q, want %q", key, status[key], want)
