@@ -79,6 +79,17 @@ func background(t *testing.T, name string, args ...string) (stop func()) {
 	return stop
 }
 
+// freeAddress is an address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
 // server is a running Prometheus.
 type server struct {
 	t   *testing.T
@@ -88,12 +99,7 @@ type server struct {
 // prometheus starts one on a folder of data and waits until it is ready.
 func prometheus(t *testing.T, config, data string, args ...string) server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freeAddress(t)
 	file := filepath.Join(t.TempDir(), "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)

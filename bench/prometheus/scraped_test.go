@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// daemon starts wattmark on eight simulated GPUs.
-func daemon(t *testing.T, program string) (base string, stop func()) {
+// daemon starts wattmark on eight simulated GPUs, with DCGM's names at an address of their own.
+func daemon(t *testing.T, program, dcgm string) (base string, stop func()) {
 	t.Helper()
 	dir := t.TempDir()
 	port := filepath.Join(dir, "port")
 	stop = background(t, program, "serve", "--backend", "sim", "--sim", "8xH200,load=decode", "--allow-simulated",
-		"--listen", "127.0.0.1:0", "--port-file", port, "--results-dir", dir)
+		"--listen", "127.0.0.1:0", "--port-file", port, "--results-dir", dir, "--dcgm-listen", dcgm)
 	server{t: t}.until("wattmark listens", 20*time.Second, func() bool {
 		text, err := os.ReadFile(port)
 		base = "http://127.0.0.1:" + strings.TrimSpace(string(text))
@@ -58,12 +58,15 @@ func TestScraped(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := wattmark(t)
-	base, stop := daemon(t, program)
+	dcgm := freeAddress(t)
+	base, stop := daemon(t, program, dcgm)
 	prom := prometheus(t, fmt.Sprintf(`
 global: {scrape_interval: 1s, evaluation_interval: 5s}
 rule_files: ['%s/prometheus/wattmark.rules.yml']
-scrape_configs: [{job_name: wattmark, static_configs: [{targets: ['%s']}]}]
-`, deploy, strings.TrimPrefix(base, "http://")), t.TempDir())
+scrape_configs:
+  - {job_name: wattmark, static_configs: [{targets: ['%s']}]}
+  - {job_name: dcgm, static_configs: [{targets: ['%s']}]}
+`, deploy, strings.TrimPrefix(base, "http://"), dcgm), t.TempDir())
 	prom.until("a scrape is in", 20*time.Second, func() bool {
 		up := prom.query(`wattmark_gpu_power_watts`)
 		return len(up) == 8
@@ -100,12 +103,15 @@ scrape_configs: [{job_name: wattmark, static_configs: [{targets: ['%s']}]}]
 	compare("increase(power's integral)", fmt.Sprintf(`sum(increase(wattmark_gpu_energy_joules_total{method="boxcar"}[%dms] @ %.3f))`, ms, end), 2)
 	compare("avg_over_time(power) × time", fmt.Sprintf("sum(avg_over_time(wattmark_gpu_power_watts[%dms] @ %.3f)) * %.3f", ms, end, seconds), 2)
 
-	offline := decode(t, []byte(run(t, program, "aggregate", "--prometheus", prom.url, "--selector", `job="wattmark"`,
-		"--start-unix", fmt.Sprintf("%.6f", start), "--end-unix", fmt.Sprintf("%.6f", end), "--allow-simulated", "--require-power", "--json")))
-	again, offlineBound := offline["total_gpu_energy_j"].(float64), offline["energy_bound_j"].(float64)
-	t.Logf("| aggregate --prometheus | %.1f J ± %.1f | %+.3f %% |", again, offlineBound, 100*(again-energy)/energy)
-	if off := math.Abs(again - energy); off > bound+offlineBound {
-		t.Errorf("aggregate --prometheus is off by %.1f J, bounds %.1f and %.1f J", off, bound, offlineBound)
+	for _, metrics := range [][]string{{"wattmark"}, {"dcgm", "--reading-age", "100ms"}} { // DCGM's names show readings at most so old
+		offline := decode(t, []byte(run(t, program, append([]string{"aggregate", "--prometheus", prom.url, "--selector", fmt.Sprintf("job=%q", metrics[0]),
+			"--start-unix", fmt.Sprintf("%.6f", start), "--end-unix", fmt.Sprintf("%.6f", end), "--allow-simulated", "--require-power", "--json",
+			"--expected-num-gpus", "8", "--metrics"}, metrics...)...)))
+		again, offlineBound := offline["total_gpu_energy_j"].(float64), offline["energy_bound_j"].(float64)
+		t.Logf("| aggregate --prometheus --metrics %s | %.1f J ± %.1f | %+.3f %% |", metrics[0], again, offlineBound, 100*(again-energy)/energy)
+		if off := math.Abs(again - energy); off > bound+offlineBound {
+			t.Errorf("aggregate --prometheus --metrics %s is off by %.1f J, bounds %.1f and %.1f J", metrics[0], off, bound, offlineBound)
+		}
 	}
 
 	checkDashboard(t, prom, filepath.Join(deploy, "grafana", "wattmark.json"))
