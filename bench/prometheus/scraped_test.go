@@ -104,9 +104,11 @@ scrape_configs:
 	compare("avg_over_time(power) × time", fmt.Sprintf("sum(avg_over_time(wattmark_gpu_power_watts[%dms] @ %.3f)) * %.3f", ms, end, seconds), 2)
 
 	for _, metrics := range [][]string{{"wattmark"}, {"dcgm", "--reading-age", "100ms"}} { // DCGM's names show readings at most so old
-		offline := decode(t, []byte(run(t, program, append([]string{"aggregate", "--prometheus", prom.url, "--selector", fmt.Sprintf("job=%q", metrics[0]),
+		offline := decode(t, []byte(run(t, program, append([]string{
+			"aggregate", "--prometheus", prom.url, "--selector", fmt.Sprintf("job=%q", metrics[0]),
 			"--start-unix", fmt.Sprintf("%.6f", start), "--end-unix", fmt.Sprintf("%.6f", end), "--allow-simulated", "--require-power", "--json",
-			"--expected-num-gpus", "8", "--metrics"}, metrics...)...)))
+			"--expected-num-gpus", "8", "--metrics",
+		}, metrics...)...)))
 		again, offlineBound := offline["total_gpu_energy_j"].(float64), offline["energy_bound_j"].(float64)
 		t.Logf("| aggregate --prometheus --metrics %s | %.1f J ± %.1f | %+.3f %% |", metrics[0], again, offlineBound, 100*(again-energy)/energy)
 		if off := math.Abs(again - energy); off > bound+offlineBound {
