@@ -70,7 +70,7 @@ class Case(unittest.TestCase):
         self.assertIsNone(w.error)
         self.assertTrue(w.valid)
         self.true_energy(w.result)
-        self.assertAlmostEqual(w.result["duration_s"], 1.2, delta=0.2)
+        self.assertAlmostEqual(w.result["duration_s"], 1.2, delta=1.0)
         self.assertEqual(w.result["joules_per_output_token"], w.result["total_gpu_energy_j"] / 100)
         self.assertEqual(self.client.result("w1"), w.result)
 
@@ -220,7 +220,7 @@ class Hostile(unittest.TestCase):
         threading.Thread(target=accept, daemon=True).start()
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
-    def check(self, addr, most=3.0):
+    def check(self, addr, most=6.0):
         ran = False
         start = time.monotonic()
         with wattmark.Client(addr, timeout=0.5).window(run="x") as w:
