@@ -43,7 +43,7 @@ func (tr *trace) byBoxcar() estimate {
 	b.rising()
 	e := tr.estimate(Boxcar, tr.powers, b.curve)
 	e.gapVariance = tr.gapVariance(tr.powers, b.period)
-	e.datesVariance = b.moved(tr.span) * (square(b.refresh)/12 + calls)
+	e.dates = func() float64 { return b.moved(tr.span) * (square(b.refresh)/12 + calls) }
 	return e
 }
 

@@ -136,11 +136,10 @@ type estimate struct {
 	samples     []sample // the readings it used, of any time
 	span        float64
 	start, end  edge
-	gapVariance float64 // J², of stretches without readings
-	// J², of what was used meanwhile for the times of the readings are not known
-	datesVariance float64
-	bracketed     bool
-	alone         bool // the power just outside the window, on both sides, is less than half of that in it
+	gapVariance float64        // J², of stretches without readings
+	dates       func() float64 // J², of readings whose times are not known well; nil: none
+	bracketed   bool
+	alone       bool // the power just outside the window, on both sides, is less than half of that in it
 }
 
 // estimate evaluates the curve at both edges of the window.
@@ -177,7 +176,10 @@ func (e estimate) sigma() (all, shared float64) {
 		shared2 = square(e.start.shared + e.end.shared)
 	}
 	shared2 += e.gapVariance
-	own2 := square(e.start.own) + square(e.end.own) + math.Abs(e.end.path-e.start.path) + e.datesVariance
+	own2 := square(e.start.own) + square(e.end.own) + math.Abs(e.end.path-e.start.path)
+	if e.dates != nil {
+		own2 += e.dates()
+	}
 	return math.Sqrt(own2 + shared2), math.Sqrt(shared2)
 }
 
