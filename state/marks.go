@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"wattmark/internal/atomicfile"
 	"wattmark/window"
@@ -123,7 +124,12 @@ func (v *saver) run() {
 	for {
 		select {
 		case <-v.wake:
-			v.write()
+			took := v.write()
+			// 256 open windows are 140 kB: under a flood of marks that is a fifth of a core at most.
+			select {
+			case <-time.After(min(4*took, 50*time.Millisecond)):
+			case <-v.done:
+			}
 		case <-v.done:
 			v.write()
 			return
@@ -131,31 +137,35 @@ func (v *saver) run() {
 	}
 }
 
-func (v *saver) write() {
+// write writes the marks for all who wait, and returns how long putting them into words and replacing the file took.
+func (v *saver) write() (took time.Duration) {
 	v.mu.Lock()
 	now, waiting := v.now, v.waiting
 	v.waiting = nil
 	v.mu.Unlock()
 	if len(waiting) == 0 {
-		return
+		return 0
 	}
 	s := v.store
 	open, ended := now()
-	text, err := json.Marshal(marksFile{Schema: marksSchema, Boot: s.config.Boot, Host: s.config.Host, Open: open, Ended: ended})
+	// The readings first: a window that resumes needs the one at its start.
+	err := s.Flush(context.Background())
+	began := time.Now()
+	var text []byte
 	if err == nil {
-		// The readings first: a window that resumes needs the one at its start.
-		err = s.Flush(context.Background())
+		text, err = json.Marshal(marksFile{Schema: marksSchema, Boot: s.config.Boot, Host: s.config.Host, Open: open, Ended: ended})
 	}
 	var replaced *os.File
 	if err == nil {
 		replaced, err = s.replace(append(text, '\n'))
 	}
+	took = time.Since(began)
 	for _, written := range waiting {
 		written <- err
 	}
 	if err != nil {
 		s.log.Warn("marks not written: a restart now would not resume the open windows", "err", err)
-		return
+		return took
 	}
 	// Against a power failure; who marked does not wait for it. The recording may be rotated meanwhile: its part is
 	// then flushed by the system.
@@ -165,6 +175,7 @@ func (v *saver) write() {
 	recording := s.file
 	s.mu.Unlock()
 	_ = recording.Sync()
+	return took
 }
 
 // replace puts text in place of the marks in one step.
