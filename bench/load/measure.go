@@ -25,7 +25,7 @@ import (
 // open is how many windows are open at once: the most that there may be, less those that come and go.
 const (
 	open  = 256
-	churn = 40
+	churn = 100
 )
 
 // result is what was found.
