@@ -148,8 +148,9 @@ func (t *tally) describe(s *Stats, lim Limits) {
 	}
 	quantile := func(share float64) sampler.Value {
 		lo, hi := least, most
-		for hi-lo > 1e-3 { // W: no sensor is that fine
-			if mid := (lo + hi) / 2; below(mid) < share {
+		const halvings = 60                             // numbers too large for the difference to become small
+		for i := 0; i < halvings && hi-lo > 1e-3; i++ { // W: no sensor is that fine
+			if mid := lo + (hi-lo)/2; below(mid) < share {
 				lo = mid
 			} else {
 				hi = mid
