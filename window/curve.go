@@ -158,8 +158,8 @@ const farReadings = 2.1
 // differ: so much may the mean power between knot i and a step be off. A few equal values do not say that power is steady,
 // and counter and power are two sensors.
 func (c curve) unsteady(i, side int) float64 {
-	const close, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
-	at, least := c.knots[i], close
+	const little, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
+	at, least := c.knots[i], little
 	lo, hi := at.power, at.power
 	for j := i; j >= 0 && j < len(c.knots); j += side {
 		k := c.knots[j]
