@@ -84,7 +84,7 @@ func TestDriverGoesAway(t *testing.T) {
 	gone.DriverLoad, gone.InitReturns = 1, 9
 	l.play(gone)
 	waitFor(t, "/readyz to say so", func() bool {
-		_, body := d.fetch("/readyz")
+		body := d.fetch("/readyz")
 		return strings.Contains(body, "driver not loaded")
 	})
 	for i := range script.GPUs { // of the same GPUs, whose counters have begun anew

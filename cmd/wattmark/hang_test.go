@@ -59,7 +59,7 @@ func TestHungDriverFigures(t *testing.T) {
 	if late > early || late > threads+3 { // the stuck one, and those that Go runs the rest on
 		t.Errorf("threads: %v before, %v early, %v late", threads, early, late)
 	}
-	if _, body := d.fetch("/readyz"); !strings.Contains(body, "GPU 2") || strings.Contains(body, "GPU 1") || !strings.Contains(body, "has not returned") {
+	if body := d.fetch("/readyz"); !strings.Contains(body, "GPU 2") || strings.Contains(body, "GPU 1") || !strings.Contains(body, "has not returned") {
 		t.Errorf("/readyz: %s", body)
 	}
 	gap := d.longestGap(t, 0, began)

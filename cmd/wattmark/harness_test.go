@@ -148,15 +148,15 @@ func (d *served) status(path string) int {
 	return response.StatusCode
 }
 
-// fetch gets a page, whatever its status; 0 if nobody answers.
-func (d *served) fetch(path string) (int, string) {
+// fetch gets a page, whatever its status; empty if nobody answers.
+func (d *served) fetch(path string) string {
 	response, err := http.Get(d.base + path)
 	if err != nil {
-		return 0, ""
+		return ""
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, _ := io.ReadAll(response.Body)
-	return response.StatusCode, string(body)
+	return string(body)
 }
 
 // post sends form fields as curl -d does and returns status and body.
