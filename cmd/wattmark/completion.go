@@ -19,7 +19,9 @@ type completionCmd struct {
 // Help is shown below the flags.
 func (completionCmd) Help() string {
 	return `bash: source <(wattmark completion bash), or into /usr/share/bash-completion/completions/wattmark
+
 zsh: into a file _wattmark in a folder of $fpath
+
 fish: into ~/.config/fish/completions/wattmark.fish`
 }
 
