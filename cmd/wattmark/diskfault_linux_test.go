@@ -312,9 +312,7 @@ func TestVanishedFolder(t *testing.T) {
 	if response.StatusCode != 200 || !strings.Contains(string(text), `"status":"failed"`) && !strings.Contains(string(text), `"status":"patched"`) {
 		t.Errorf("without the folder: %d %s", response.StatusCode, text)
 	}
-	if err := os.RemoveAll(dir + ".gone"); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, "the folder to be gone", func() bool { return os.RemoveAll(dir+".gone") == nil }) // the daemon still writes there
 	d.begin("s")
 	a := d.lost("s")
 	if a.status != "failed" || !strings.Contains(a.detail, "no such file or directory") || !strings.Contains(a.notes, "window_file_unwritable") {
