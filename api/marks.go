@@ -176,40 +176,6 @@ func (f *fields) means(mark window.Mark) error {
 	return nil
 }
 
-// endAgain answers a mark-end for a window that has ended.
-func (s *Server) endAgain(w http.ResponseWriter, mark window.Mark, f fields) error {
-	if err := f.means(mark); err != nil {
-		return err
-	}
-	unlock := s.ended.lock(mark.Run)
-	defer unlock()
-	e, ok := s.ended.find(mark.ID)
-	if !ok {
-		return fmt.Errorf("%w %q: it was measured again meanwhile", window.ErrUnknownRun, mark.Run)
-	}
-	return s.repeat(w, e, f)
-}
-
-// repeat answers with the same bytes, unless the caller brings benchmark data or files that were not there before.
-func (s *Server) repeat(w http.ResponseWriter, e *ended, f fields) error {
-	merged, news := e.asked.with(f)
-	if news || e.unsettled(f) {
-		if err := s.checkFiles(merged); err != nil {
-			return err
-		}
-		again := &ended{mark: e.mark, span: e.span, asked: merged, seen: e.seen, cost: e.cost, again: true}
-		if merged.ExpectedNumGPUs != nil {
-			again.span.Expected = merged.ExpectedNumGPUs
-		}
-		if err := s.conclude(again); err != nil {
-			return err
-		}
-		e = again
-	}
-	send(w, e.answer)
-	return nil
-}
-
 // measure measures a span that nobody marked, with the same files as mark-end.
 func (s *Server) measure(w http.ResponseWriter, r *http.Request) error {
 	f, id, infos, err := s.newWindow(r, measureFields())
