@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"wattmark/internal/atomicfile"
@@ -14,6 +16,14 @@ type reportCmd struct {
 	Windows []string `arg:"" name:"window" type:"path" help:"power_window_<run>.json; of several a comparison is made, to the first."`
 	Output  string   `short:"o" type:"path" placeholder:"FILE" help:"Write here instead of to stdout."`
 	Format  string   `enum:",html,svg,md" default:"" help:"html (the default), svg or md; else by the ending of --output."`
+}
+
+// Validate refuses a file by whose ending people would expect something else than HTML in it.
+func (c *reportCmd) Validate() error {
+	if ending := c.ending(); c.Format == "" && !slices.Contains([]string{"", "html", "htm", "svg", "md"}, ending) {
+		return fmt.Errorf("no report is written as .%s: --output ends in .html, .svg or .md, or --format says which of these it is", ending)
+	}
+	return nil
 }
 
 // Run reads the files and writes the report.
@@ -38,7 +48,7 @@ func (c *reportCmd) Run(std streams) error {
 }
 
 func (c *reportCmd) format() report.Format {
-	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(c.Output), "."))
+	ending := c.ending()
 	switch {
 	case c.Format != "":
 		return report.Format(c.Format)
@@ -47,6 +57,11 @@ func (c *reportCmd) format() report.Format {
 	default:
 		return report.HTML
 	}
+}
+
+// ending is that of --output, without its dot.
+func (c *reportCmd) ending() string {
+	return strings.ToLower(strings.TrimPrefix(filepath.Ext(c.Output), "."))
 }
 
 // readRun reads one window file.

@@ -135,6 +135,8 @@ func TestRead(t *testing.T) {
 	}
 	if _, _, err := atomicfile.Read(root, "none", 9); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v, want %v", err, fs.ErrNotExist)
+	} else if want := "open none: no such file or directory"; err.Error() != want { // one name, no system call's
+		t.Errorf("a missing file: %q, want %q", err, want)
 	}
 	// The size that a file of /proc states is 0; the limit holds nevertheless.
 	proc, err := os.OpenRoot("/proc/self")

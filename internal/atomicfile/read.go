@@ -41,6 +41,9 @@ func Open(root *os.Root, name string) (*os.File, Identity, error) {
 	defer func() { _ = dir.Close() }()
 	file, info, err := open(dir, base)
 	if err != nil {
+		if at, ok := errors.AsType[*fs.PathError](err); ok {
+			err = at.Err // it would only repeat the name, after the system call's
+		}
 		return nil, Identity{}, fmt.Errorf("open %s: %w", name, err)
 	}
 	return file, Identity{info}, nil
