@@ -28,6 +28,8 @@ type backendFlags struct {
 	mismatch func(error) // is told that NVIDIA's library and kernel driver differ; nil: nobody is
 }
 
+const defaultSim = "8xH200" // as the tag of Sim says
+
 // backend is the GPUs that were found, and why there are none.
 type backend struct {
 	api.Backend
@@ -76,6 +78,9 @@ func (f backendFlags) open(clock sampler.Clock, log *slog.Logger) (backend, erro
 		return none, err
 	} else if err != nil {
 		none.Problems = append(none.Problems, strings.Split(err.Error(), "\n")...)
+		if f.Sim != defaultSim && f.Backend != "sim" {
+			none.Problems = append(none.Problems, "--sim alone simulates nothing: give --backend sim too, and --allow-simulated for valid results")
+		}
 		return none, nil
 	}
 	return found, found.choose(f.GPUs)
