@@ -138,8 +138,10 @@ func TestConfined(t *testing.T) {
 		copyInto(t, root, file, "/lib/"+filepath.Base(file))
 	}
 	script := nvmldouble.Script{Origin: time.Now()}
-	for range 8 {
-		script.GPUs = append(script.GPUs, nvmldouble.H200(nvmldouble.Constant(600)))
+	for i := range 8 {
+		gpu := nvmldouble.H200(nvmldouble.Constant(600))
+		gpu.CounterPhase = time.Duration(i) * 12 * time.Millisecond // else all would be off to the same side
+		script.GPUs = append(script.GPUs, gpu)
 	}
 	results := filepath.Join(root, "results")
 	if err := errors.Join(
