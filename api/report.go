@@ -13,13 +13,16 @@ import (
 	"wattmark/window"
 )
 
-// report shows an ended window: as a page, a picture or Markdown.
+// windowJSON is the format of a report that is no report: the window's file, from which one can be made elsewhere.
+const windowJSON = "json"
+
+// report shows an ended window: as a page, a picture or Markdown, or gives its file.
 func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	f, err := readFields(r, reportFields())
 	if err != nil {
 		return err
 	}
-	if err := f.formatted(string(report.HTML), string(report.SVG), string(report.Markdown)); err != nil {
+	if err := f.formatted(string(report.HTML), string(report.SVG), string(report.Markdown), windowJSON); err != nil {
 		return err
 	}
 	run := r.PathValue("run")
@@ -37,14 +40,22 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	var page bytes.Buffer
 	var failed error
 	err = s.inTurn(func() {
+		if f.Format == windowJSON {
+			failed = agg.EncodeWindow(&page, file.Result, file.Limits, nil, slices.Values(file.Series))
+			return
+		}
 		failed = report.Write(&page, format, report.Run{Result: file.Result, Limits: file.Limits, Series: file.Series})
 	})
 	release()
 	if err := cmp.Or(err, failed); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", format.Type())
-	w.Header().Set("Content-Security-Policy", report.Policy+"; sandbox")
+	if f.Format == windowJSON {
+		w.Header().Set("Content-Type", "application/json")
+	} else {
+		w.Header().Set("Content-Type", format.Type())
+		w.Header().Set("Content-Security-Policy", report.Policy+"; sandbox")
+	}
 	_, _ = page.WriteTo(w)
 	return nil
 }

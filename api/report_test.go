@@ -1,10 +1,15 @@
 package api
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"wattmark/agg"
 )
 
 // The report of an ended window, from its file or, where there is none, from memory.
@@ -24,16 +29,37 @@ func TestReport(t *testing.T) {
 				t.Errorf("%s: %.300s", format, text)
 			}
 		}
+		file := d.get("/v1/windows/r1/report?format=json").want(200)
+		checkWindowFile(t, d, file.text)
 		if err := os.Remove(d.dir + "/power_window_r1.json"); err != nil {
 			t.Fatal(err)
 		}
 		if again := d.get("/v1/windows/r1/report").want(200); string(again.text) != string(page.text) {
 			t.Error("from memory it is another page")
 		}
+		if again := d.get("/v1/windows/r1/report?format=json").want(200); string(again.text) != string(file.text) {
+			t.Error("from memory it is another file")
+		}
 		d.get("/v1/windows/r2/report").problem(404, "unknown_run")
 		d.get("/v1/windows/..%2Fr2/report").problem(404, "unknown_run")
 		d.get("/v1/windows/r1/report?format=csv").problem(400, "malformed")
 	})
+}
+
+// checkWindowFile holds a window's file as the daemon gives it to the one that it wrote.
+func checkWindowFile(t *testing.T, d *daemon, text []byte) {
+	t.Helper()
+	var got, want agg.WindowFile
+	written, err := os.ReadFile(d.dir + "/power_window_r1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(json.Unmarshal(text, &got), json.Unmarshal(written, &want)); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Series) != 2 || len(got.Series[1].Readings) < 10 || !reflect.DeepEqual(got, want) {
+		t.Errorf("the file given is not the file written:\n%.600s", text)
+	}
 }
 
 // idle_run names an ended window of the same GPUs; its share of the energy is then known.

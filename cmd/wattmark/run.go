@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	"wattmark/agg"
-	"wattmark/internal/atomicfile"
-	"wattmark/window"
 )
 
 // runCmd measures a command as time does: with the daemon at --addr if one answers there, else with one of its own for
@@ -25,7 +22,7 @@ type runCmd struct {
 	Name           string        `name:"run" placeholder:"NAME" help:"Name of the window. Default: generated."`
 	BenchResult    string        `placeholder:"FILE" help:"What the command leaves as a benchmark's result: gives joules per token. Its own start and end, where it has them, are the window."`
 	Expected       gpuCount      `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there."`
-	JSON           string        `name:"json" env:"WATTMARK_RUN_JSON" placeholder:"FILE" help:"Write the result here."`
+	JSON           string        `name:"json" env:"WATTMARK_RUN_JSON" placeholder:"FILE" help:"Write the result and its readings here, as a window file: for report and aggregate --window."`
 	CSV            string        `name:"csv" env:"WATTMARK_RUN_CSV" placeholder:"FILE" help:"Write the readings here, as nvidia-smi or amd-smi prints them."`
 	Interval       time.Duration `default:"1s" help:"Between readings, without a daemon."`
 	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears, without a daemon."`
@@ -109,16 +106,8 @@ func (c *runCmd) report(std streams, m *meter, code int) {
 		}
 	}
 	if c.JSON != "" {
-		if err := writeResult(c.JSON, result); err != nil {
+		if err := m.keep(c.JSON, result); err != nil {
 			fmt.Fprintln(std.err, "wattmark: --json:", err)
 		}
 	}
-}
-
-func writeResult(path string, result window.Result) error {
-	text, err := json.Marshal(result)
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(path, append(text, '\n'))
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +14,6 @@ import (
 
 	"wattmark/agg"
 	"wattmark/api"
-	"wattmark/recording"
 	"wattmark/sampler"
 	"wattmark/window"
 )
@@ -130,7 +129,7 @@ func (m *meter) gpus() ([]string, error) {
 // end closes the window and returns its result; without GPUs that has the reason. It is false where nothing is known.
 func (m *meter) end(benchmark agg.Benchmark, known bool) (window.Result, bool) {
 	if m.client == nil {
-		w := window.Window{Run: m.cmd.Name, Start: m.start, End: m.clock.Now()}
+		w := window.Window{Run: cmp.Or(m.cmd.Name, newRun()), Start: m.start, End: m.clock.Now()}
 		result := window.Measure(window.Recorded(nil), w, window.Limits{MaxGap: m.cmd.MaxGap})
 		result.Backend, result.Versions.Wattmark = "none", version()
 		result.Aggregate.Status = agg.StatusNone
@@ -172,29 +171,6 @@ func inline(b agg.Benchmark) string {
 	}
 	text, _ := json.Marshal(object) // finite numbers under fixed names
 	return string(text)
-}
-
-// readings writes those of the result's window to a file.
-func (m *meter) readings(path string, result window.Result) error {
-	if m.client == nil {
-		return errors.New("there are no readings")
-	}
-	var gpus []string
-	dialect := recording.NVIDIA
-	for _, gpu := range result.GPUs {
-		gpus = append(gpus, gpu.ID())
-		if gpu.Vendor == "amd" {
-			dialect = recording.AMD
-		}
-	}
-	query := url.Values{"format": {"csv"}, "gpus": {strings.Join(gpus, ",")}}
-	query.Set("start", fmt.Sprintf("%.6f", result.Start.Unix()))
-	query.Set("end", fmt.Sprintf("%.6f", result.End.Unix()))
-	text, err := m.client.do(context.Background(), "GET", "/v1/readings?"+query.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	return writeRecorded(path, text, dialect)
 }
 
 func (m *meter) stop() {

@@ -54,6 +54,24 @@ func TestRunAlone(t *testing.T) {
 		}
 	}
 	checkRunCSV(t, dir, r)
+	checkRunWindow(t, dir, r)
+}
+
+// checkRunWindow holds the file of --json to what report and aggregate --window make of it: the same energy again.
+func checkRunWindow(t *testing.T, dir string, r answerJSON) {
+	t.Helper()
+	text, errs, code := wattmark(t, dir, nil, "report", "r.json", "--format", "md")
+	if !strings.Contains(text, "valid") {
+		t.Errorf("report: exit code %d\n%s%.600s", code, errs, text)
+	}
+	write(t, dir, "agg_window.json", "{}")
+	out, errs, _ := wattmark(t, dir, nil, "aggregate", "--window", "r.json", "--bench-result", "bench.json", "--agg-result", "agg_window.json",
+		"--require-power", "--json")
+	again := decode(t, []byte(out))
+	if again["power_valid"] != true || again["total_gpu_energy_j"] != r["total_gpu_energy_j"] || again["energy_bound_j"] != r["energy_bound_j"] {
+		t.Errorf("aggregate --window: valid %v, %v J ± %v, reasons %v; want true, %v ± %v\n%s", again["power_valid"], again["total_gpu_energy_j"],
+			again["energy_bound_j"], again["reasons"], r["total_gpu_energy_j"], r["energy_bound_j"], errs)
+	}
 }
 
 // checkRunCSV holds the CSV of a run to what aggregate --csv makes of it: the energy by the benchmark's arithmetic.
@@ -97,6 +115,7 @@ echo "{\"benchmark_start_time_unix\": $a, \"benchmark_end_time_unix\": $b, \"dur
 	if _, err := os.Stat(filepath.Join(d.results, "power_window_named.json")); err != nil {
 		t.Error("the daemon did not measure it:", err)
 	}
+	checkRunWindow(t, dir, r)
 	var open struct{ Open []any }
 	if err := json.Unmarshal(d.get("/v1/windows"), &open); err != nil || len(open.Open) > 0 {
 		t.Errorf("windows left open: %v, %v", open, err)
@@ -138,6 +157,9 @@ func TestRunWithoutAGPU(t *testing.T) {
 	r := decode(t, []byte(read(t, dir, "r.json")))
 	if r["power_valid"] != false || r["total_gpu_energy_j"] != nil || !strings.Contains(read(t, dir, "r.json"), "no_usable_power_samples") {
 		t.Errorf("got %v, want no energy, and the reason", r)
+	}
+	if text, errs, code := wattmark(t, dir, nil, "report", "r.json", "--format", "md"); code != 0 || !strings.Contains(text, "not valid") {
+		t.Errorf("report: exit code %d\n%s%.600s", code, errs, text)
 	}
 }
 
