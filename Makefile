@@ -12,7 +12,7 @@ demo: build ## the whole story on simulated GPUs
 	bin/wattmark demo
 
 test: ## every test; needs Go and a C compiler, no GPU
-	go test -race ./...
+	go test -race -timeout 20m ./... # ./cmd/wattmark waits for daemons that live for seconds: 8 minutes on 2 cores
 	go -C deploy/release test ./...
 	go test -run 'FullRings|Limits' ./bench/... # CPU time and much arithmetic, which the race detector multiplies
 
