@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"wattmark/api"
+	"wattmark/window"
 )
 
 // defaultAddr is where the daemon listens unless it is told otherwise.
@@ -118,6 +120,33 @@ func (a addrFlags) one(ctx context.Context, std streams, n *node, path string, f
 		_, err = std.out.Write(text)
 	}
 	return a.soften(std, err)
+}
+
+// ended calls the only daemon of the flags for a result: as it is, or for people where they read it.
+func (a addrFlags) ended(ctx context.Context, std streams, n *node, path string, form url.Values, asJSON bool) error {
+	if asJSON || !onTerminal(std.out) {
+		return a.one(ctx, std, n, path, form)
+	}
+	text, err := n.client.post(ctx, path, form)
+	if err != nil {
+		return a.soften(std, err)
+	}
+	var result window.Result
+	if json.Unmarshal(text, &result) != nil { // of another version
+		_, err = std.out.Write(text)
+		return a.soften(std, err)
+	}
+	printEnded(std.out, result)
+	return nil
+}
+
+// onTerminal reports that a person reads this.
+func onTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if ok {
+		_, _, ok = size(file)
+	}
+	return ok
 }
 
 // soften makes a failure a warning where --best-effort asks for it.

@@ -156,8 +156,10 @@ func (c conclusion) conclude(ctx context.Context, std streams, nodes fleet) erro
 	if err != nil {
 		_, _ = fmt.Fprintln(std.err, "wattmark: warning:", err)
 	}
-	if err := json.NewEncoder(std.out).Encode(result); err != nil {
-		return err
+	if c.JSON || !onTerminal(std.out) {
+		if err := json.NewEncoder(std.out).Encode(result); err != nil {
+			return err
+		}
 	}
 	if !c.JSON {
 		printVerdict(std.err, result)

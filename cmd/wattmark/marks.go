@@ -48,7 +48,7 @@ type workFlags struct {
 	AggResult         string   `placeholder:"FILE" help:"The benchmark's aggregate, to be patched."`
 	ValidationResult  string   `placeholder:"FILE" help:"Where the validation goes. Default: beside the result."`
 	Expected          gpuCount `name:"expected-num-gpus" placeholder:"N" help:"How many GPUs must be there, on all nodes together."`
-	JSON              bool     `name:"json" help:"Print nothing but the result: with several nodes, no summary."`
+	JSON              bool     `name:"json" help:"Print the result as JSON on a terminal, too, and no summary."`
 }
 
 // Validate checks what only the flags together say.
@@ -79,7 +79,7 @@ func (c markEndCmd) Run(ctx context.Context, std streams) error {
 		return exitFor(std, err)
 	}
 	if len(nodes) == 1 && !c.given() {
-		return c.one(ctx, std, nodes[0], "/v1/mark-end", form(append(c.fields(), "run", c.Name, "id", c.ID, "at_unix", c.AtUnix)...))
+		return c.ended(ctx, std, nodes[0], "/v1/mark-end", form(append(c.fields(), "run", c.Name, "id", c.ID, "at_unix", c.AtUnix)...), c.JSON)
 	}
 	if c.ID != "" && len(nodes) > 1 {
 		return exitFor(std, usageError{errors.New("--id is of a window at one daemon; with several nodes give --run")})
@@ -112,8 +112,8 @@ func (c measureCmd) Run(ctx context.Context, std streams) error {
 	}
 	span := []string{"start_unix", c.StartUnix, "end_unix", c.EndUnix, "gpus", strings.Join(c.GPUs, ",")}
 	if len(nodes) == 1 && !c.given() {
-		return c.one(ctx, std, nodes[0], "/v1/measure",
-			form(slices.Concat(c.fields(), span, []string{"run", c.Name, "role", cmp.Or(nodes[0].role, c.Role)})...))
+		return c.ended(ctx, std, nodes[0], "/v1/measure",
+			form(slices.Concat(c.fields(), span, []string{"run", c.Name, "role", cmp.Or(nodes[0].role, c.Role)})...), c.JSON)
 	}
 	return conclusion{
 		addrFlags: c.addrFlags, workFlags: c.workFlags, path: "/v1/measure", roles: true,
