@@ -215,7 +215,11 @@ func (f filled) String() string {
 	case f.PowerValid != nil && *f.PowerValid:
 		text += fmt.Sprintf(", valid, %.1f J", f.Energy.Or(0))
 	default:
-		text += ", not valid: " + join(f.Reasons)
+		reasons := make([]string, len(f.Reasons))
+		for i, reason := range f.Reasons {
+			reasons[i] = explained(string(reason), reason.Words())
+		}
+		text += ", not valid: " + strings.Join(reasons, "; ")
 	}
 	return text
 }

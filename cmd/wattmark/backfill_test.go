@@ -59,7 +59,7 @@ func TestBackfill(t *testing.T) {
 	lines := []string{
 		"[1/6] a/agg_" + tp2 + ".json: changed, valid, 4000.0 J",
 		"[2/6] b/c/agg_earlier.json: changed, valid, 4000.0 J",
-		"[3/6] b/c/agg_" + tp4 + ".json: changed, not valid: expected_gpu_count_mismatch",
+		"[3/6] b/c/agg_" + tp4 + ".json: changed, not valid: expected_gpu_count_mismatch: another number of GPUs gave readings",
 		"[4/6] b/c/agg_live_tp2.json: skipped: it was measured live, by hardware_energy_counter_with_edge_correction",
 		"[5/6] b/c/agg_plain.json: skipped: how many GPUs there should be is not known: --expected-num-gpus says it",
 		"[6/6] d/agg_lone_tp2.json: skipped: there is no CSV beside it",
