@@ -12,7 +12,9 @@ func (tr *trace) byCounter() estimate {
 	for i, s := range tr.counts {
 		c.knots[i] = tr.counterKnot(i, s)
 		if i > 0 && s.y >= tr.counts[i-1].y { // power that sinks within a tick must not make E fall
-			c.knots[i].joules = max(c.knots[i].joules, c.knots[i-1].joules)
+			raise := max(0, c.knots[i-1].joules-c.knots[i].joules)
+			c.knots[i].joules += raise
+			c.knots[i].hidden = math.Hypot(c.knots[i].hidden, raise/2)
 		}
 	}
 	return tr.estimate(Counter, tr.counts, c)
@@ -36,22 +38,36 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 		if period == 0 {
 			tick = s.power * stamp / math.Sqrt(3)
 		}
-		usual := spread(tr.counts, i)
+		usual, few := spread(tr.counts, i)
 		power := age * usual
-		if next, ok := tr.untilTick(i, period, usual); ok {
+		next, ok := tr.untilTick(i, period, usual)
+		if !ok {
+			k.hidden = tr.hidden(i, k, most, math.Hypot(tick, power), few)
+		} else {
 			// Two estimates of the same joules, weighted by how well each is known. That the tick is not known to
 			// the millisecond shifts both the same way.
 			here, there := square(tick)+square(power), square(next.tick)+square(next.power)
 			own := here / (here + there)
+			apart := next.joules - tr.counts[0].y - k.joules
+			step := stepped(s.power, next.watts, (s.power+next.watts)/2)
+			switch {
+			case square(apart) <= 4*(here+there):
+				if step && (next.watts > s.power) == (apart > 0) { // were the step before i, next would be right
+					k.hidden = 0.7 * (1 - own) * math.Abs(apart)
+				}
 			// Where power stepped meanwhile, and the two differ by more than their errors, one of them counts the
 			// other side's power: see acrossStep.
-			if apart := next.joules - tr.counts[0].y - k.joules; stepped(s.power, next.watts, (s.power+next.watts)/2) && square(apart) > 4*(here+there) {
+			case step && (next.watts > s.power) != (apart > 0):
 				own = 0
-				if (next.watts > s.power) == (apart > 0) {
-					own = 1
+				if few { // or the power read is a mean over the step, before i: nothing earlier tells
+					k.hidden = math.Abs(apart) / 2
 				}
+			case step:
+				own = 1
+			default: // without a step after i there may have been one before it, since the last tick
+				k.hidden = math.Abs(apart) / 2
 			}
-			k.joules += own * (next.joules - tr.counts[0].y - k.joules)
+			k.joules += own * apart
 			tick = (1-own)*tick + own*next.tick
 			power = math.Hypot((1-own)*power, own*next.power)
 		}
@@ -59,6 +75,13 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 	}
 	return k
 }
+
+// renewed is after how many seconds instantaneous power knows nothing of before: a refresh, and what it looks back.
+const renewed = 0.125
+
+// soon is within how many seconds a later reading tells of power at an earlier one: the usual interval and a refresh. More
+// would make E depend on how far behind the window's end Measure looks.
+const soon = 1.2
 
 // nearReading is how close readings are that were made to see the counter's step, in seconds.
 const nearReading = 0.025
@@ -71,15 +94,28 @@ type backwards struct{ joules, tick, power, watts float64 }
 // close by must have seen the tick, and the instantaneous power refreshed on data from after i alone. Where a load ends
 // at i this is the better of the two, for the power after it is steady, whatever the load did in its last milliseconds.
 func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
-	const window = 0.025 // s that instantaneous power looks back
+	const window, tie = 0.025, 1e-6 // s that instantaneous power looks back; readings are 10 ms apart
 	counts, s := tr.counts, tr.counts[i]
 	tick, power := -1, -1
-	for j := i + 1; j < len(counts) && counts[j].x-s.x < period+nearReading && counts[j].x-counts[j-1].x <= nearReading; j++ {
+	j := i + 1
+	for ; j < len(counts) && counts[j].x-s.x < period+nearReading && counts[j].x-counts[j-1].x <= nearReading; j++ {
 		if tick < 0 && counts[j].y != s.y {
 			tick = j
 		}
 		if power < 0 && counts[j].instant && counts[j].power != counts[j-1].power && counts[j-1].x-s.x >= window {
 			power = j
+		}
+	}
+	later, sigma := tr.later(i), 0.0
+	if last := counts[j-1]; power < 0 && last.instant {
+		switch { // not seen to refresh: it is steady, or what it was first refreshed to is partly of before i
+		case last.power == s.power && last.x-s.x >= renewed-window-tie:
+			power = j - 1
+		case later > 0 && counts[later].instant:
+			power = later
+		}
+		if later > 0 {
+			sigma = math.Abs(counts[later].power - last.power)
 		}
 	}
 	if tick < 0 || power < 0 {
@@ -90,9 +126,15 @@ func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
 	span := counts[tick].x - between/2 - s.x
 	between += counts[tick].half + counts[tick-1].half
 	// After a step nothing is known of how the new power varies: a tenth. Without one it goes on as before.
-	sigma := 0.1 * watts
+	sigma = max(sigma, 0.1*watts)
 	if math.Abs(watts-s.power) <= 2*usual {
 		sigma = max(sigma, usual)
+	}
+	// Power that goes on in the same direction: the value read is a mean over a step after i.
+	if later = tr.later(power); later > 0 && power < j {
+		if p := counts[later].power; (p > watts) == (watts > s.power) && stepped(p, watts, (p+watts)/2) {
+			sigma = max(sigma, math.Abs(p-watts))
+		}
 	}
 	return backwards{
 		joules: counts[tick].y - watts*span,
@@ -100,6 +142,44 @@ func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
 		power:  span * sigma,
 		watts:  watts,
 	}, true
+}
+
+// later returns the first reading after those that follow i closely whose instantaneous power knows nothing of before i;
+// -1: none soon.
+func (tr *trace) later(i int) int {
+	for j := i + 1; j < len(tr.counts) && tr.counts[j].x-tr.counts[i].x < soon; j++ {
+		if tr.counts[j].x-tr.counts[i].x >= renewed && tr.counts[j].x-tr.counts[j-1].x > nearReading {
+			return j
+		}
+	}
+	return -1
+}
+
+// hidden returns the standard deviation of what a step of power around reading i, which nothing followed closely, may have
+// put into E there: the power read is up to a refresh old, and the count up to a tick. The next reading says that power
+// stepped and, by its count, whether clearly after i; only then is the power read that of all of the tick. Where nothing
+// was read before i either (few), that count is also all that tells of a step before it.
+func (tr *trace) hidden(i int, k knot, oldest, sigma float64, few bool) float64 {
+	counts := tr.counts
+	j := tr.later(i)
+	if j < 0 || oldest <= 0 {
+		return 0
+	}
+	next, span := counts[j], counts[j].x-counts[i].x
+	least, most := tr.age(j, tr.info.CounterPeriod.Seconds())
+	apart := next.y - counts[0].y + next.power*((least+most)/2-span) - k.joules
+	both := math.Sqrt(square(sigma) + square(next.power*(most-least))/12 + square(little*next.power*span))
+	differ := math.Abs(apart) > 2*both
+	if stepped(k.power, next.power, (k.power+next.power)/2) {
+		if differ && (next.power > k.power) != (apart > 0) {
+			return 0
+		}
+		return math.Sqrt(max(0, square(max(k.power, next.power)*oldest)/12-square(sigma)))
+	}
+	if few && differ {
+		return min(math.Abs(apart), tr.most()*oldest) / 2
+	}
+	return 0
 }
 
 // beside reports that no other sample lies between sample i and t.

@@ -22,6 +22,7 @@ type knot struct {
 	shared float64 // likewise, the part that moves together on all GPUs
 	path   float64 // J²: what has added up since the first knot; two knots have that of the earlier one in common
 	power  float64 // watts at x
+	hidden float64 // standard deviation of joules for a step of power that may lie just before x; for edges at x alone
 }
 
 // edge is E(t) at an edge of the window.
@@ -59,7 +60,7 @@ func (c curve) at(t float64) edge {
 // near extends the curve from knot i at the power read there: for edges that the driver's lag puts just outside.
 func (c curve) near(i int, t float64) edge {
 	k := c.knots[i]
-	return edge{joules: k.joules + k.power*(t-k.x), own: k.own, shared: k.shared, path: k.path, distance: math.Abs(t - k.x), ok: true}
+	return edge{joules: k.joules + k.power*(t-k.x), own: math.Hypot(k.own, k.hidden), shared: k.shared, path: k.path, distance: math.Abs(t - k.x), ok: true}
 }
 
 // between reads the curve between knots i and i+1. The knots say how much energy went through; power says when.
@@ -98,6 +99,13 @@ func (c curve) between(i int, t float64) edge {
 			shape, e.own = one, 0         // it holds what the knots are off by
 			e.blind = span >= farReadings // the higher of two values of which one is a glimpse: to the same side at both edges
 		}
+	}
+	switch {
+	case e.interpolated:
+	case s < span-s:
+		e.own = math.Hypot(e.own, a.hidden)
+	default:
+		e.own = math.Hypot(e.own, b.hidden)
 	}
 	e.shared = math.Sqrt(shape + square((1-weight)*a.shared) + square(weight*b.shared))
 	return e
@@ -154,11 +162,14 @@ func (c curve) oneStep(i int, t, joules float64) float64 {
 // farReadings is from how many seconds apart readings are glimpses of power, as scrapes are.
 const farReadings = 2.1
 
+// little is by which share power that looks steady may still vary.
+const little = 0.05
+
 // unsteady is by how much power at the knots up to two seconds from knot i, on that side, and the mean power between them
 // differ: so much may the mean power between knot i and a step be off. A few equal values do not say that power is steady,
 // and counter and power are two sensors.
 func (c curve) unsteady(i, side int) float64 {
-	const little, long = 0.05, 0.5 // a share; seconds, over which ticks of the counter hardly show
+	const long = 0.5 // seconds, over which ticks of the counter hardly show
 	at, least := c.knots[i], little
 	lo, hi := at.power, at.power
 	for j := i; j >= 0 && j < len(c.knots); j += side {
@@ -208,8 +219,8 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 }
 
 // spread returns the standard deviation of power among the samples of the two seconds up to i. Samples closer than
-// the driver's refresh repeat each other and count once.
-func spread(samples []sample, i int) float64 {
+// the driver's refresh repeat each other and count once. Too few to tell: a tenth.
+func spread(samples []sample, i int) (watts float64, few bool) {
 	const refresh, tie = 0.1, 1e-6 // s; readings are round numbers of milliseconds apart
 	var values []float64
 	next, from := samples[i].x, samples[i].x-lookBack.Seconds()-tie
@@ -223,9 +234,9 @@ func spread(samples []sample, i int) float64 {
 		}
 	}
 	if len(values) < 2 {
-		return 0.1 * values[0] // too few to tell: a tenth
+		return 0.1 * values[0], true
 	}
-	return deviation(values)
+	return deviation(values), false
 }
 
 // deviation returns the standard deviation of values, 0 for fewer than two.

@@ -16,7 +16,7 @@ const lookBack = 1900 * time.Millisecond // between two multiples of any usual i
 // edge.
 const (
 	before = 8 * time.Second         // what spread looks back on, from the reading before the edge
-	after  = 1200 * time.Millisecond // one interval to the reading after the edge, and a tick
+	after  = 2500 * time.Millisecond // one interval to the reading after the edge, a tick, and soon
 )
 
 // Measure returns the energy that each GPU of src used in w, how well it is known, and what speaks against publishing
