@@ -22,7 +22,7 @@ RUN case "$TARGETARCH-$(go env GOHOSTARCH)" in \
     if dpkg -s $compiler >/dev/null 2>&1; then exit 0; fi; \
     apt-get update && apt-get install -y --no-install-recommends $compiler $libc && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-ARG GOPROXY=https://proxy.golang.org,direct
+ARG GOPROXY=
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
