@@ -40,7 +40,7 @@ func (tr trial) uncalibrated() window.Result {
 }
 
 // A step of power within the counter's last tick before a mark is in neither the count nor, often, the power read there.
-// Before the fix the truth lay up to 16 bounds away, and within the bound in 57 % of such windows.
+// Before the fix the truth lay up to 18 bounds away, and within the bound in 57 % of such windows.
 func TestMarksBeforeTheCounterIsCalibrated(t *testing.T) {
 	vary := func(random *rand.Rand, least, most float64) float64 { return least + (most-least)*random.Float64() }
 	step := func(before, most float64) func(*rand.Rand, float64, float64) sim.Load {
