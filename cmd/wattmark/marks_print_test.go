@@ -42,8 +42,7 @@ func TestMarkEndOnATerminal(t *testing.T) {
 	}
 	r := decode(t, []byte(piped))
 	unix := func(r answerJSON, key string) string { return strconv.FormatFloat(r.number(t, key), 'f', 6, 64) }
-	span := []string{"measure", at, "--run", "r2", "--start-unix", unix(r, "start_unix"),
-		"--end-unix", unix(r, "end_unix")}
+	span := []string{"measure", at, "--run", "r2", "--start-unix", unix(r, "start_unix"), "--end-unix", unix(r, "end_unix")}
 	for _, args := range [][]string{end, append(span, counts...)} {
 		seen, code := onATerminal(t, args...)
 		for _, want := range []string{
