@@ -15,6 +15,7 @@ test: ## every test; needs Go and a C compiler, no GPU
 	go test -race -timeout 20m ./... # ./cmd/wattmark waits for daemons that live for seconds: 8 minutes on 2 cores
 	go -C deploy/release test ./...
 	go test -run 'FullRings|Limits' ./bench/... # CPU time and much arithmetic, which the race detector multiplies
+	go test -run 'IsFrugal|IsFast|RunsElsewhere' ./cmd/wattmark ./recording # memory, speed and the binary itself, which it changes
 
 check: check-static test ## what CI runs
 
