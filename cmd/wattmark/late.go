@@ -56,6 +56,24 @@ func (s *seeker) up() (name string, up bool) {
 	return now.Name, len(now.devices) > 0
 }
 
+// start looks until stop is called, which does not wait for a driver that hangs.
+func (s *seeker) start(ctx context.Context) (stop func()) {
+	looking, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.run(looking)
+	}()
+	return func() {
+		cancel()
+		select {
+		case <-ended:
+			s.close()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // run looks until all GPUs are there or ctx ends.
 func (s *seeker) run(ctx context.Context) {
 	for wait := firstLook; s.missing(); wait = min(2*wait, lastLook) {

@@ -58,6 +58,13 @@ func (f csvFlags) openCSV(samples *sampler.Sampler, clock sampler.Clock, start t
 	}
 }
 
+// start has what is new written until stop is called, the last reading after the end of ctx too.
+func (c *csvLog) start(ctx context.Context) (stop func()) {
+	ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
+	go c.run(ctx)
+	return stop
+}
+
 // run writes what is new a little after each tick, and when flush asks, until ctx ends. The file is not closed: a write
 // may hang in it.
 func (c *csvLog) run(ctx context.Context) {
