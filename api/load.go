@@ -75,7 +75,11 @@ func acquire(ctx context.Context, from *semaphore.Weighted, n int64) (release fu
 func (s *Server) holdFor(ctx context.Context, span window.Window, patience time.Duration) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.load.hold(ctx, int64(span.End.Sub(span.Start)/s.config.Sampler.Interval()))
+	readings := max(least, int64(span.End.Sub(span.Start)/s.config.Sampler.Interval()))
+	if most := s.config.Sampler.Measurable(); 0 < most && most < inHand { // under a memory limit
+		readings = readings * inHand / most
+	}
+	return s.load.hold(ctx, readings)
 }
 
 // InTurn is a handler that computes its whole answer in its turn, and sends it afterwards: a client that does not read

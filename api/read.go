@@ -125,7 +125,9 @@ func (s *Server) gpus(w http.ResponseWriter, _ *http.Request) error {
 	}
 	backend := s.config.Backend()
 	backend.Problems = append([]string{}, backend.Problems...)
-	answer(w, http.StatusOK, map[string]any{"backend": backend, "gpus": states})
+	answer(w, http.StatusOK, map[string]any{
+		"backend": backend, "gpus": states, "retention_s": s.config.Sampler.Retention().Seconds(),
+	})
 	return nil
 }
 

@@ -21,9 +21,9 @@ type collector struct {
 type descs struct {
 	info, power, instant, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
-	stretch, period, throttle, gaps, rejected              *prometheus.Desc
-	samples, missed, callMax, interval, ringSize, ringUsed *prometheus.Desc
-	duration, lateness                                     *prometheus.Desc
+	stretch, period, throttle, gaps, rejected                        *prometheus.Desc
+	samples, missed, callMax, interval, ringSize, ringUsed, retained *prometheus.Desc
+	duration, lateness                                               *prometheus.Desc
 
 	backendUp, windowsOpen, buildInfo *prometheus.Desc
 }
@@ -57,6 +57,7 @@ func newCollector(o Options) *collector {
 		interval: desc("sample_interval_seconds", "Time between two readings of a GPU."),
 		ringSize: desc("ring_size_samples", "Readings of all GPUs that fit in memory."),
 		ringUsed: desc("ring_used_samples", "Readings of all GPUs in memory."),
+		retained: desc("retention_seconds", "How long readings stay in memory: --retention, or less where the memory limit is too low for it."),
 		duration: desc("sample_duration_seconds", "Driver calls of good readings."),
 		lateness: desc("sample_lateness_seconds", "How long after their time readings of the schedule began."),
 
@@ -71,7 +72,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
 		d.info, d.power, d.instant, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
-		d.stretch, d.period, d.throttle, d.gaps, d.rejected, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.duration, d.lateness,
+		d.stretch, d.period, d.throttle, d.gaps, d.rejected, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.retained, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
 		to <- desc
@@ -102,6 +103,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	out.gauge(c.d.ringSize, float64(size))
 	out.gauge(c.d.ringUsed, float64(used))
+	if c.Retention != nil {
+		out.gauge(c.d.retained, c.Retention().Seconds())
+	}
 	out.histogram(c.d.duration, calls)
 	out.histogram(c.d.lateness, late)
 }

@@ -15,6 +15,7 @@ func options(statuses ...sampler.Status) Options {
 	return Options{
 		Version:     "1.2.3",
 		Interval:    time.Second,
+		Retention:   func() time.Duration { return 24 * time.Hour },
 		Now:         func() sampler.Moment { return noon().Add(400 * time.Millisecond) },
 		Latest:      func() []sampler.Status { return statuses },
 		OpenWindows: func() int { return 2 },

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Version     string                        // of wattmark
 	Interval    time.Duration                 // between readings
+	Retention   func() time.Duration          // how long they stay in memory; nil: not shown
 	Now         func() sampler.Moment         // on the clock that stamps the readings; required
 	Latest      func() []sampler.Status       // the state of each GPU; required
 	OpenWindows func() int                    // nil: no wattmark_windows_open

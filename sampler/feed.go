@@ -70,12 +70,8 @@ type Status struct {
 	Calibration Calibration
 }
 
-func newFeed(device Device, config Config) *feed {
+func newFeed(device Device, config Config) *feed { // Config.fit gives it room
 	info := device.Info()
-	capacity, extra := int(config.Retention/config.Interval)+1, extraCapacity
-	if !info.HasCounter {
-		extra = max(extra, int(min(config.Retention, openRetention)/openEvery))
-	}
 	f := &feed{
 		device:  device,
 		id:      info.ID(),
@@ -85,9 +81,7 @@ func newFeed(device Device, config Config) *feed {
 		wake:    make(chan struct{}, 1),
 		quicken: make(chan struct{}, 1),
 		maxGap:  config.MaxGap,
-		ticks:   ring{capacity: capacity},
-		extra:   ring{capacity: extra},
-		status:  Status{Info: info, Size: capacity + extra, Stretch: 1},
+		status:  Status{Info: info, Stretch: 1},
 	}
 	if config.Calibrate && info.HasCounter && info.CounterPeriod > 0 {
 		f.quick.calibrating = &calibrator{}

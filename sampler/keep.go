@@ -20,7 +20,8 @@ func (s *Sampler) Restore(earlier iter.Seq[Kept], ids ...string) int {
 	found := map[string]*rings{}
 	feeds := s.named(ids)
 	for _, f := range feeds {
-		found[f.id] = &rings{ring{capacity: f.ticks.capacity}, ring{capacity: f.extra.capacity}}
+		r := f.room()
+		found[f.id] = &rings{ring{capacity: r.ticks}, ring{capacity: r.extra}}
 	}
 	now, taken := s.Now(), 0
 	for kept := range earlier {
@@ -46,6 +47,8 @@ func (s *Sampler) Restore(earlier iter.Seq[Kept], ids ...string) int {
 func (f *feed) restore(ticks, extra ring) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	ticks.resize(f.ticks.capacity) // more GPUs may have come meanwhile
+	extra.resize(f.extra.capacity)
 	ticks.append(f.ticks)
 	extra.append(f.extra)
 	f.ticks, f.extra = ticks, extra
@@ -63,18 +66,22 @@ func (r *ring) append(newer ring) {
 }
 
 // Add takes in GPUs that were found after New, and reads them on the schedule that Run began; those that are here
-// already are left alone.
+// already are left alone, but for the memory that they now share.
 func (s *Sampler) Add(devices ...Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	feeds := slices.Clone(s.feeds)
+	var fresh []*feed
 	for _, device := range devices {
 		f := newFeed(device, s.config)
 		if slices.ContainsFunc(feeds, func(other *feed) bool { return other.id == f.id }) {
 			continue
 		}
-		feeds = append(feeds, f)
-		if s.running != nil {
+		feeds, fresh = append(feeds, f), append(fresh, f)
+	}
+	s.config.fit(feeds)
+	if s.running != nil {
+		for _, f := range fresh {
 			go f.run(s.running, nextTick(s.start, s.config.Interval), s.config.Interval)
 		}
 	}

@@ -44,6 +44,15 @@ func (r *ring) push(reading Reading) {
 	}
 }
 
+// resize changes how many readings there may be; the oldest go.
+func (r *ring) resize(capacity int) {
+	r.capacity = capacity
+	r.dropped += max(0, r.len()-capacity)
+	whole := r.dropped / chunkLen
+	r.chunks = slices.Delete(r.chunks, 0, whole)
+	r.dropped -= whole * chunkLen
+}
+
 // spareChunk returns an empty chunk: the oldest one where all of it is too old.
 func (r *ring) spareChunk() []Reading {
 	if r.dropped < chunkLen {

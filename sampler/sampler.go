@@ -14,6 +14,9 @@ import (
 type Config struct {
 	Interval  time.Duration // between readings of a GPU; at least 10 ms
 	Retention time.Duration // how long readings stay in memory; at least Interval
+	// Memory is what readings may take in bytes, those of all GPUs and those of one while they are measured: where
+	// Retention would take more, less is kept. 0: no bound.
+	Memory    int64
 	Start     time.Time     // when the schedule begins; zero: when Run does
 	Calibrate bool          // find out at start what the energy counters are like
 	MaxGap    time.Duration // good readings further apart count as a gap in Status; 0: 3 s
@@ -50,6 +53,7 @@ func New(devices []Device, config Config) (*Sampler, error) {
 	for _, device := range devices {
 		s.feeds = append(s.feeds, newFeed(device, config))
 	}
+	config.fit(s.feeds)
 	return s, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,8 +21,10 @@ import (
 
 // Program is what Build made.
 type Program struct {
-	Wattmark string // path of the program
-	Library  string // path of the scripted libnvidia-ml.so.1
+	Wattmark string   // path of the program
+	Library  string   // path of the scripted libnvidia-ml.so.1
+	Within   []string // the words before the program's own, of one that executes it; nil: none
+	Env      []string // beside this process' own
 }
 
 // Build compiles wattmark and the scripted library into dir.
@@ -58,11 +61,12 @@ func (p Program) Start(dir string, script nvmldouble.Script, log io.Writer, args
 	if err := errors.Join(os.MkdirAll(d.Results, 0o755), d.Play(script)); err != nil {
 		return nil, err
 	}
-	d.command = exec.Command(p.Wattmark, append([]string{
-		"serve", "--backend", "nvidia", "--nvml-library", p.Library, "--listen", "127.0.0.1:0", "--port-file", port,
+	words := slices.Concat(p.Within, []string{
+		p.Wattmark, "serve", "--backend", "nvidia", "--nvml-library", p.Library, "--listen", "127.0.0.1:0", "--port-file", port,
 		"--results-dir", d.Results,
-	}, args...)...)
-	d.command.Env = append(os.Environ(), nvmldouble.ScriptVariable+"="+d.script)
+	}, args)
+	d.command = exec.Command(words[0], words[1:]...)
+	d.command.Env = slices.Concat(os.Environ(), p.Env, []string{nvmldouble.ScriptVariable + "=" + d.script})
 	d.command.Stdout, d.command.Stderr = log, log
 	if err := d.command.Start(); err != nil {
 		return nil, err

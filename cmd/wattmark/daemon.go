@@ -22,7 +22,8 @@ type daemon struct {
 	listener net.Listener
 	log      *slog.Logger
 	anew     *reexec
-	service  bool // the process is the daemon and no more: what it tells systemd is of the unit
+	memory   *memory // nil: no bound
+	service  bool    // the process is the daemon and no more: what it tells systemd is of the unit
 }
 
 // serve runs the daemon until ctx ends. Its parts start in this order and stop in the reverse one, all of them after
@@ -42,13 +43,14 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	defer csv.start(ctx)()
 	c.serveDCGM(ctx, samples, d.log)
 	seek := &seeker{
-		flags: c.backendFlags, clock: d.clock, samples: samples, store: store, retention: c.Retention, log: d.log, now: d.backend,
+		flags: c.backendFlags, clock: d.clock, samples: samples, store: store, log: d.log, now: d.backend,
+		memory: d.memory,
 	}
 	if d.service {
 		d.anew.begin(d.listener, samples.Latest)
 		defer seek.start(ctx)()
 	}
-	counts, err := c.readTokens(ctx, c.Interval, c.Retention, d.clock, d.log)
+	counts, err := c.readTokens(ctx, c.Interval, samples.Retention(), d.clock, d.log)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		return err
 	}
 	c.announce(d)
-	ready := func() { resume(samples, server, store, c.Retention, d.log) }
+	ready := func() { resume(samples, server, store, d.log) }
 	return c.until(ctx, samples, server, web, d, ready)
 }
 
@@ -65,6 +67,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 func (c *serveCmd) newSampler(d daemon, store *state.Store, start time.Time) (*sampler.Sampler, error) {
 	config := sampler.Config{
 		Interval: c.Interval, Retention: c.Retention, Start: start, Calibrate: true, Clock: d.clock, MaxGap: c.MaxGap, Logger: d.log,
+		Memory: d.memory.forReadings(),
 	}
 	if store != nil {
 		config.Keep = store.Keep
@@ -72,7 +75,11 @@ func (c *serveCmd) newSampler(d daemon, store *state.Store, start time.Time) (*s
 			store.Know(device.Info())
 		}
 	}
-	return sampler.New(d.devices, config)
+	samples, err := sampler.New(d.devices, config)
+	if err == nil {
+		d.memory.say(samples)
+	}
+	return samples, err
 }
 
 // keepPulse has the process wake at the sampler's ticks until ctx ends.

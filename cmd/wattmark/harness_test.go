@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -92,10 +93,18 @@ func (l *logBuffer) String() string {
 // serve starts the daemon on a free port and waits until it answers.
 func serve(t testing.TB, env []string, args ...string) *served {
 	t.Helper()
+	return serveWithin(t, nil, env, args...)
+}
+
+// serveWithin is serve, by the words of a program that executes it.
+func serveWithin(t testing.TB, within, env []string, args ...string) *served {
+	t.Helper()
 	d := &served{t: t, results: t.TempDir(), log: &logBuffer{}, exited: make(chan error, 1)}
 	port := filepath.Join(t.TempDir(), "port")
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--port-file", port, "--results-dir", d.results}, args...)
-	d.command = exec.Command(program(t), args...)
+	words := slices.Concat(within, []string{
+		program(t), "serve", "--listen", "127.0.0.1:0", "--port-file", port, "--results-dir", d.results,
+	}, args)
+	d.command = exec.Command(words[0], words[1:]...)
 	d.command.Env = append(os.Environ(), env...)
 	d.command.Stdout, d.command.Stderr = d.log, d.log
 	if err := d.command.Start(); err != nil {

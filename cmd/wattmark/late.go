@@ -21,12 +21,12 @@ const (
 // seeker has the backend of now, and looks for GPUs that were not there at the start: a driver that is installed or
 // loaded later, a GPU that came back.
 type seeker struct {
-	flags     backendFlags
-	clock     sampler.Clock
-	samples   *sampler.Sampler
-	store     *state.Store // nil: nothing is recorded
-	retention time.Duration
-	log       *slog.Logger
+	flags   backendFlags
+	clock   sampler.Clock
+	samples *sampler.Sampler
+	store   *state.Store // nil: nothing is recorded
+	log     *slog.Logger
+	memory  *memory // nil: no bound
 
 	mu   sync.Mutex
 	now  backend
@@ -39,9 +39,12 @@ func (s *seeker) current() backend {
 	return s.now
 }
 
-// state is the backend as the API shows it, with the recording's problem where it has one.
+// state is the backend as the API shows it, with the recording's and the memory's problems where they have one.
 func (s *seeker) state() api.Backend {
 	state := s.current().now()
+	if problem := s.memory.problem(s.samples); problem != "" {
+		state.Problems = slices.Concat(state.Problems, []string{problem})
+	}
 	if s.store != nil {
 		if problem := s.store.Problem(); problem != "" {
 			state.Problems = slices.Concat(state.Problems, []string{problem})
@@ -147,8 +150,9 @@ func (s *seeker) add(devices []sampler.Device) {
 		s.log.Info("GPU found", "gpu", info.Index, "uuid", info.UUID)
 	}
 	s.samples.Add(devices...)
+	s.memory.say(s.samples)
 	if s.store != nil {
-		s.samples.Restore(s.store.Earlier(s.samples.Now().Add(-s.retention)), ids...)
+		s.samples.Restore(s.store.Earlier(s.samples.Now().Add(-s.samples.Retention())), ids...)
 	}
 }
 

@@ -45,7 +45,7 @@ func keepHeadroom(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Minute):
+		case <-time.After(5 * time.Second): // a recording is read back within a second
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestAnswersMakeNoDriverCall(t *testing.T) {
 }
 
 // scraped is the value of the series that begins so.
-func scraped(t *testing.T, page, series string) float64 {
+func scraped(t testing.TB, page, series string) float64 {
 	t.Helper()
 	for line := range strings.Lines(page) {
 		if strings.HasPrefix(line, series) {

@@ -26,7 +26,7 @@ type serveCmd struct {
 	Listen         string        `default:"127.0.0.1:9844" help:"Address, or unix:/path/to.sock. Port 0 picks one."`
 	PortFile       string        `type:"path" placeholder:"FILE" help:"Write the port here once it is open."`
 	Interval       time.Duration `default:"1s" help:"Between readings of a GPU: 10ms to 60s."`
-	Retention      time.Duration `default:"24h" help:"How long readings stay in memory."`
+	Retention      time.Duration `default:"24h" help:"How long readings stay in memory. Under a memory limit that is too low for it: as long as fits, and a warning."`
 	ResultsDir     string        `default:"." type:"path" help:"The only folder in which HTTP callers can name files."`
 	MaxGap         time.Duration `default:"3s" help:"Longest time without a reading that a power method bears."`
 	AggExtra       bool          `help:"Put the percentiles of power into aggregates too (p75_ and p90_ keys of later InferenceX schemas)."`
@@ -66,6 +66,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return exitFor(std, err)
 	}
 	runLightly(ctx, log)
+	limited := limitMemory(log)
 	clock := sampler.NewClock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -87,7 +88,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := c.writePort(listener); err != nil {
 		return err
 	}
-	err = c.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: log, service: true, anew: anew})
+	err = c.serve(ctx, daemon{backend: found, clock: clock, listener: listener, log: log, service: true, anew: anew, memory: limited})
 	if err != nil {
 		return err
 	}

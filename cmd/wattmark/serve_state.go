@@ -67,11 +67,11 @@ func bootID() string {
 }
 
 // resume fills memory with the readings of earlier daemons of this boot and takes over their open windows.
-func resume(samples *sampler.Sampler, server *api.Server, store *state.Store, retention time.Duration, log *slog.Logger) {
+func resume(samples *sampler.Sampler, server *api.Server, store *state.Store, log *slog.Logger) {
 	if store == nil {
 		return
 	}
-	taken := samples.Restore(store.Earlier(samples.Now().Add(-retention)))
+	taken := samples.Restore(store.Earlier(samples.Now().Add(-samples.Retention())))
 	found := store.Summary()
 	if found.Readings+found.Skipped+found.Foreign > 0 {
 		log.Info("recording read back", "readings", taken, "of_gpus_not_here", found.Readings-taken,

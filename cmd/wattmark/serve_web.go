@@ -44,7 +44,7 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 	})
 	scraped = metrics.New(metrics.Options{
 		Version: version(), Now: p.samples.Now, Latest: p.samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
-		Backend: p.seek.up, Logger: d.log,
+		Retention: p.samples.Retention, Backend: p.seek.up, Logger: d.log,
 	})
 	showTokens(scraped, server, p.counts)
 	server.Mount("GET /metrics", server.InTurn(scraped))

@@ -70,7 +70,7 @@ func rules() []rule {
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
-				"github.com/coreos/go-systemd", "golang.org/x/sys",
+				"github.com/coreos/go-systemd", "golang.org/x/sys", "github.com/KimMachineGun/automemlimit",
 			},
 			std: []string{"os/exec"},
 			why: "wires everything; it alone starts other programs (wattmark run), and readings never come from one",
@@ -79,7 +79,7 @@ func rules() []rule {
 			folder: "bench",
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
-				"internal/nvmldouble", "internal/amdsmidouble", "internal/sysfsdouble",
+				"internal/nvmldouble", "internal/amdsmidouble", "internal/sysfsdouble", "state", "internal/memcgroup",
 			},
 			others: []string{"golang.org/x/sys"}, std: []string{"os/exec"},
 			why: "runs the built program on scripted drivers, and beside other programs",
@@ -99,6 +99,10 @@ func rules() []rule {
 		{
 			folder: "internal/callfault", others: []string{"golang.org/x/sys"},
 			why: "a test double of a broken disk; the kernel's filter of system calls is not in package syscall",
+		},
+		{
+			folder: "internal/memcgroup", others: []string{"golang.org/x/sys"},
+			why: "control groups for tests under a memory limit; dropping a file from the page cache is not in package syscall",
 		},
 		{folder: "internal/nvmldouble", std: []string{"os/exec"}, why: "a test double: it runs the compiler and imports no product code"},
 		{folder: "internal/amdsmidouble", std: []string{"os/exec"}, why: "a test double, likewise"},
