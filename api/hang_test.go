@@ -71,7 +71,9 @@ func TestHungGPU(t *testing.T) {
 // With no GPU the daemon answers all the same, and says why there is nothing to measure.
 func TestNoGPU(t *testing.T) {
 	problem := "no libnvidia-ml.so.1: install the driver"
-	config := func(c *Config) { c.Backend = func() Backend { return Backend{"none", []string{problem}} } }
+	config := func(c *Config) {
+		c.Backend = func() Backend { return Backend{Name: "none", Problems: []string{problem}} }
+	}
 	inBubble(t, options{spec: "none", config: config}, func(d *daemon) {
 		for _, got := range []reply{
 			d.post("/v1/mark-start", "run=r"), d.post("/v1/measure", "start_unix=1&end_unix=2"),
@@ -95,6 +97,29 @@ func TestNoGPU(t *testing.T) {
 		d.get("/healthz").want(200)
 		d.post("/v1/mark-end", "").problem(404, "unknown_run")
 		d.server.Interrupt()
+	})
+}
+
+// A GPU that has not answered since the daemon began is named by /readyz. As long as it may be waking up no window
+// begins without it, unless the others are named.
+func TestMissingGPU(t *testing.T) {
+	missing := "GPU 2: a driver call has not returned for 3.0 s"
+	backend := Backend{Name: "nvidia", Problems: []string{missing}, Missing: []string{missing}, Waking: true}
+	config := func(c *Config) { c.Backend = func() Backend { return backend } }
+	inBubble(t, options{spec: "2xH200", config: config}, func(d *daemon) {
+		time.Sleep(time.Second)
+		if got := d.get("/readyz").want(503); strings.Count(string(got.text), missing) != 1 {
+			t.Errorf("readyz: %s", got.text)
+		}
+		for _, got := range []reply{d.post("/v1/mark-start", "run=r"), d.post("/v1/measure", "start_unix=1&end_unix=2")} {
+			if p := got.problem(503, "gpu_waking"); !strings.Contains(p.Detail, missing) || got.header.Get("Retry-After") == "" {
+				t.Errorf("detail %q, header %v", p.Detail, got.header)
+			}
+		}
+		d.post("/v1/mark-start", "run=named&gpus=0,1").want(201)
+		backend.Waking = false // it hangs
+		d.post("/v1/mark-start", "run=r").want(201)
+		d.get("/readyz").want(503)
 	})
 }
 

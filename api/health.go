@@ -24,7 +24,7 @@ type Readiness struct {
 
 // readyz is 200 when every selected GPU has a reading younger than three intervals.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	state := s.readiness(s.config.Sampler.Now())
+	state := s.readiness(s.config.Sampler.Now(), s.config.Backend())
 	code := http.StatusOK
 	if !state.Ready {
 		code = http.StatusServiceUnavailable
@@ -34,8 +34,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // readiness says whether every selected GPU is being read, and if not, why.
-func (s *Server) readiness(now sampler.Moment) Readiness {
-	backend := s.config.Backend()
+func (s *Server) readiness(now sampler.Moment, backend Backend) Readiness {
 	state := Readiness{Backend: backend.Name, Reasons: []string{}}
 	for _, status := range s.config.Sampler.Latest() {
 		state.GPUs++
@@ -43,7 +42,9 @@ func (s *Server) readiness(now sampler.Moment) Readiness {
 			state.Reasons = append(state.Reasons, why)
 		}
 	}
-	if state.GPUs == 0 {
+	if state.GPUs > 0 {
+		state.Reasons = append(state.Reasons, backend.Missing...)
+	} else {
 		state.Reasons = append([]string{"there is no GPU to measure"}, backend.Problems...)
 	}
 	state.Ready = len(state.Reasons) == 0

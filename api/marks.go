@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"wattmark/sampler"
@@ -48,6 +49,9 @@ func (s *Server) newWindow(r *http.Request, allowed []string) (f fields, id stri
 	}
 	if gpus, err = s.choose(f.GPUs); err != nil {
 		return f, "", nil, err
+	}
+	if backend := s.config.Backend(); len(f.GPUs) == 0 && backend.Waking {
+		return f, "", nil, fmt.Errorf("%w: %s", errWaking, strings.Join(backend.Missing, "; "))
 	}
 	id = newID()
 	if f.Run == "" {

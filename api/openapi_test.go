@@ -126,7 +126,7 @@ func TestDocumentsAreComplete(t *testing.T) {
 	}
 	var codes []string
 	for _, err := range []error{
-		errSyntax, errSpan, errExpired, errNoGPU, errPath, errNoWork, errTooLarge, errHost, errOrigin, errToken, errRunName, errNoSuchPage,
+		errSyntax, errSpan, errExpired, errNoGPU, errWaking, errPath, errNoWork, errTooLarge, errHost, errOrigin, errToken, errRunName, errNoSuchPage,
 		errMethod, errSlow, errBusy, errViewers, sampler.ErrUnknownGPU, window.ErrUnknownRun, window.ErrOpen, window.ErrAmbiguous, window.ErrTooManyOpen, errors.New("x"),
 	} {
 		_, code, _ := problemOf(err)

@@ -26,6 +26,7 @@ var (
 	errExpired    = errors.New("older than memory")
 	errNoGPU      = errors.New("no GPU to measure")
 	errPath       = errors.New("unusable path")
+	errWaking     = errors.New("GPUs wake up")
 	errNoWork     = errors.New("agg_result needs benchmark data")
 	errTooLarge   = errors.New("body over 64 kB")
 	errSlow       = errors.New("request not complete in time")
@@ -67,6 +68,7 @@ func problemOf(err error) (status int, code, title string) {
 		{errBusy, http.StatusTooManyRequests, "busy"},
 		{errViewers, http.StatusTooManyRequests, "too_many_viewers"},
 		{errNoGPU, http.StatusServiceUnavailable, "no_gpu"},
+		{errWaking, http.StatusServiceUnavailable, "gpu_waking"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.status, known.code, known.err.Error()
@@ -93,7 +95,7 @@ func refuse(w http.ResponseWriter, err error) {
 	case http.StatusRequestTimeout:
 		w.Header().Set("Connection", "close") // the rest of the body may still come
 	}
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, errBusy) || errors.Is(err, errWaking) {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

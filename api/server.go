@@ -28,6 +28,11 @@ const followWait = 130 * time.Millisecond
 type Backend struct {
 	Name     string   `json:"name"`     // "nvidia", "amd", "amd-sysfs", "sim", "none"
 	Problems []string `json:"problems"` // why there is nothing to measure, and what to do
+	// Missing are GPUs that were selected and are not there, in words: their driver call hangs, or wakes them up. They
+	// are among the problems, too.
+	Missing []string `json:"-"`
+	// Waking says that some of them have been asked so lately that they may just be waking up.
+	Waking bool `json:"-"`
 }
 
 // Config is what a server needs.

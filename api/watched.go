@@ -109,8 +109,8 @@ func (s *Server) settled(now sampler.Moment) sampler.Moment {
 
 func (v *watched) daemon(statuses []sampler.Status, now sampler.Moment, measured window.Result) DaemonEvent {
 	s := v.server
-	state := s.readiness(now)
 	backend := s.config.Backend()
+	state := s.readiness(now, backend)
 	backend.Problems = append([]string{}, backend.Problems...)
 	out := DaemonEvent{
 		Version: s.config.Version, Node: s.config.Node, Backend: backend, IntervalS: s.config.Sampler.Interval().Seconds(),

@@ -59,12 +59,13 @@ func TestOpenLeavesOutAGPUThatHangs(t *testing.T) {
 	path := double(t)
 	script := running(gpu(nvmldouble.Hangs("nvmlDeviceGetName")), gpu())
 	play(t, script)
-	library, err := open(nvml.New(nvml.WithLibraryPath(path)), Config{Library: path, Clock: sampler.NewClock()}, 500*time.Millisecond)
+	library, err := open(nvml.New(nvml.WithLibraryPath(path)), Config{Library: path, Clock: sampler.NewClock(), Patience: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if devices := library.Devices(); len(devices) != 1 || devices[0].Info().Index != 1 || len(library.Problems()) != 1 {
-		t.Errorf("%d devices, problems %q", len(devices), library.Problems())
+	if devices := library.Devices(); len(devices) != 1 || devices[0].Info().Index != 1 || len(library.Problems()) != 0 ||
+		len(library.Awaited()) != 1 || library.Awaited()[0].Index != 0 || time.Since(library.Awaited()[0].Since) > time.Minute {
+		t.Errorf("%d devices, problems %q, awaited %v", len(devices), library.Problems(), library.Awaited())
 	}
 	if err := library.Close(); !errors.Is(err, ErrBusy) {
 		t.Errorf("Close = %v while a probe hangs", err)

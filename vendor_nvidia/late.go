@@ -22,13 +22,14 @@ type probed struct {
 // asking is a probe that was begun.
 type asking struct {
 	answer chan probed
+	since  time.Time
 	failed bool // it has come back, without a GPU
 }
 
 // begin probes the GPU of an index.
 func (l *Library) begin(index int) {
 	answer := make(chan probed, 1)
-	l.probes[index] = &asking{answer: answer}
+	l.probes[index] = &asking{answer: answer, since: time.Now()}
 	l.probing.Add(1)
 	go func() {
 		device, err := l.probe(index, l.config)
@@ -37,11 +38,11 @@ func (l *Library) begin(index int) {
 	}()
 }
 
-// collect takes what the probes find within patience. It returns why the other GPUs are not there.
+// collect takes what the probes find within patience. It returns why GPUs are not there that have answered.
 func (l *Library) collect(patience time.Duration) (failed []error) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	devices, left := l.all(), []string(nil)
+	devices, left, awaited := l.all(), []string(nil), []Awaited(nil)
 	for i, probe := range l.probes {
 		if probe == nil {
 			continue
@@ -56,7 +57,7 @@ func (l *Library) collect(patience time.Duration) (failed []error) {
 			case got = <-probe.answer:
 				probe.failed = got.err != nil
 			default:
-				got.err = fmt.Errorf("no answer within %v", patience)
+				awaited = append(awaited, Awaited{i, probe.since})
 			}
 		}
 		switch {
@@ -72,7 +73,7 @@ func (l *Library) collect(patience time.Duration) (failed []error) {
 	slices.SortFunc(devices, func(a, b *device) int { return a.info.Index - b.info.Index })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.devices, l.left = devices, left
+	l.devices, l.left, l.awaited = devices, left, awaited
 	return failed
 }
 
@@ -102,5 +103,5 @@ func (l *Library) Late() (found []sampler.Device, more bool) {
 			found = append(found, d)
 		}
 	}
-	return found, len(failed) > 0
+	return found, len(failed)+len(l.Awaited()) > 0
 }

@@ -4,6 +4,7 @@ package nvidia
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,7 @@ import (
 
 const (
 	defaultLibrary = "libnvidia-ml.so.1"
-	// probeTime is how long Open waits for all GPUs together: without persistence mode the first call to each wakes
-	// it up, which takes seconds.
+	// probeTime is Config.Patience where none is given.
 	probeTime = 20 * time.Second
 	// closeTime is how long Close waits for the calls that run.
 	closeTime = 200 * time.Millisecond
@@ -52,11 +52,12 @@ type Library struct {
 	mu      sync.Mutex
 	devices []*device // replaced, never changed
 	left    []string  // problems of the GPUs that are not there
+	awaited []Awaited // GPUs whose probe had not come back when it was last looked for
 	probes  []*asking // by index; nil: that GPU was found. Of Open and Late alone
 }
 
-// Open loads and initialises NVML and finds the GPUs. A GPU that cannot be used (no permission, no answer within 20 s)
-// is left out and named in Problems; if that leaves none, the error wraps ErrNoGPU and the reasons.
+// Open loads and initialises NVML and finds the GPUs. One that cannot be used is left out and named in Problems, one
+// that does not answer in time in Awaited. If that leaves none of either, the error wraps ErrNoGPU and the reasons.
 // Other errors wrap a Code: LibraryNotFound, DriverNotLoaded, VersionMismatch, NoPermission, Unknown; Hint has words
 // for them. After an error Open can be called again; only VersionMismatch needs a new process.
 // All calls of Open in a process must name the same library. NVML's own initialisation has no time limit.
@@ -67,10 +68,10 @@ func Open(config Config) (*Library, error) {
 	if err := canOpen(config.Library); err != nil {
 		return nil, err
 	}
-	return open(nvml.New(nvml.WithLibraryPath(config.Library)), config, probeTime)
+	return open(nvml.New(nvml.WithLibraryPath(config.Library)), config)
 }
 
-func open(api nvml.Interface, config Config, patience time.Duration) (*Library, error) {
+func open(api nvml.Interface, config Config) (*Library, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,14 +93,14 @@ func open(api nvml.Interface, config Config, patience time.Duration) (*Library, 
 	if l.symbols.has("nvmlSystemGetNVMLVersion") {
 		l.version, _ = api.SystemGetNVMLVersion()
 	}
-	if err := l.findDevices(config, patience); err != nil {
+	if err := l.findDevices(config); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
 // findDevices probes all GPUs at once, so that one that hangs does not keep the others.
-func (l *Library) findDevices(config Config, patience time.Duration) error {
+func (l *Library) findDevices(config Config) error {
 	if !l.symbols.has("nvmlDeviceGetCount") || !l.symbols.has("nvmlDeviceGetHandleByIndex") {
 		return fmt.Errorf("count GPUs: %w", FunctionNotFound)
 	}
@@ -111,8 +112,8 @@ func (l *Library) findDevices(config Config, patience time.Duration) error {
 	for i := range l.probes {
 		l.begin(i)
 	}
-	failed := l.collect(patience)
-	if len(l.all()) > 0 {
+	failed := l.collect(cmp.Or(config.Patience, probeTime))
+	if len(l.all())+len(l.Awaited()) > 0 {
 		return nil
 	}
 	if len(failed) == 0 {
@@ -146,11 +147,19 @@ func (l *Library) Version() string { return l.version }
 // Path returns the file that was loaded; "" if that is not known.
 func (l *Library) Path() string { return l.path }
 
-// Problems returns what is wrong beside the GPUs in Devices (those have their own, in Info), each with what to do.
+// Problems returns what is wrong beside the GPUs in Devices (those have their own, in Info) and in Awaited, each with
+// what to do.
 func (l *Library) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Concat(l.problems, l.left)
+}
+
+// Awaited returns the GPUs that have not answered yet: a driver call hangs, or wakes them up.
+func (l *Library) Awaited() []Awaited {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.awaited)
 }
 
 // Close ends the use of NVML; reads fail from then on. With a driver call that does not come back it leaves NVML as it

@@ -50,7 +50,7 @@ func TestMock(t *testing.T) {
 			}
 			return gpu, nvml.SUCCESS
 		},
-	}, Config{Clock: sampler.NewClock()}, time.Second)
+	}, Config{Clock: sampler.NewClock(), Patience: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ func (*Library) Path() string { return "" }
 // Problems returns none.
 func (*Library) Problems() []string { return nil }
 
+// Awaited returns none.
+func (*Library) Awaited() []Awaited { return nil }
+
 // Close does nothing.
 func (*Library) Close() error { return nil }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"wattmark/api"
 	"wattmark/sampler"
@@ -25,7 +26,8 @@ type backendFlags struct {
 	GPUs          []string `name:"gpus" placeholder:"GPU,…" help:"Indices, UUIDs, PCI bus ids, or 'visible' for those of CUDA_, HIP_ or ROCR_VISIBLE_DEVICES. Default: all."`
 	Sim           string   `default:"8xH200" help:"What --backend sim simulates, e.g. 8xH200,load=decode,seed=7."`
 
-	mismatch func(error) // is told that NVIDIA's library and kernel driver differ; nil: nobody is
+	mismatch func(error)   // is told that NVIDIA's library and kernel driver differ; nil: nobody is
+	patience time.Duration // for NVIDIA's GPUs to answer; 0: as long as they may take to wake up
 }
 
 const defaultSim = "8xH200" // as the tag of Sim says
@@ -35,6 +37,8 @@ type backend struct {
 	api.Backend
 	devices []sampler.Device
 	late    func() ([]sampler.Device, bool) // GPUs that come later, and whether more may; nil: none will
+	awaited func() []awaited                // GPUs that have not answered; nil: there are none
+	opening *opening                        // what the backend is going to be; nil: it is open
 	names   []string                        // that --gpus gave; none: all GPUs
 	visible func() ([]string, error)        // what --gpus visible means; nil names: all
 	about   func() string                   // more for people; nil: nothing
@@ -48,6 +52,15 @@ func (b backend) now() api.Backend {
 	if b.more != nil {
 		state.Problems = slices.Concat(state.Problems, b.more())
 	}
+	pending := b.pending()
+	for _, a := range pending {
+		state.Missing = append(state.Missing, a.text)
+		state.Waking = state.Waking || time.Since(a.since) < wakingTime
+	}
+	if len(pending) == 0 {
+		state.Missing = b.unknown()
+	}
+	state.Problems = slices.Concat(state.Problems, state.Missing)
 	return state
 }
 
@@ -104,7 +117,7 @@ func (f backendFlags) openAny(host string, clock sampler.Clock, log *slog.Logger
 }
 
 func (f backendFlags) openNVIDIA(host string, clock sampler.Clock, log *slog.Logger) (backend, error) {
-	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log, Mismatch: f.mismatch})
+	library, err := nvidia.Open(nvidia.Config{Library: f.NVMLLibrary, Clock: clock, Host: host, Logger: log, Mismatch: f.mismatch, Patience: f.patience})
 	if err != nil {
 		if errors.Is(err, nvidia.VersionMismatch) && f.mismatch != nil {
 			f.mismatch(err)
@@ -116,6 +129,12 @@ func (f backendFlags) openNVIDIA(host string, clock sampler.Clock, log *slog.Log
 		Backend: api.Backend{Name: "nvidia", Problems: []string{}},
 		devices: library.Devices(),
 		late:    library.Late,
+		awaited: func() (gpus []awaited) {
+			for _, gpu := range library.Awaited() {
+				gpus = append(gpus, awaited{gpu.String(), gpu.Since})
+			}
+			return gpus
+		},
 		more:    library.Problems,
 		visible: func() ([]string, error) { return cudaVisible(os.LookupEnv) },
 		close:   func() { _ = library.Close() },
@@ -167,15 +186,13 @@ func (f backendFlags) openSim(host string, clock sampler.Clock) (backend, error)
 	return b, nil
 }
 
-// choose keeps the devices that names mean.
+// choose keeps the devices that names mean. As long as GPUs have not answered, a name may be that of one of them.
 func (b *backend) choose(names []string) error {
-	infos := make([]sampler.Info, len(b.devices))
-	for i, device := range b.devices {
-		infos[i] = device.Info()
-	}
+	infos := infosOf(b.devices)
+	waiting := b.awaited != nil && len(b.awaited()) > 0
 	if onlyVisible(names) {
 		shown, err := b.visible()
-		if err == nil {
+		if err == nil && !waiting {
 			shown, err = b.upToUnknown(infos, shown)
 		}
 		if err != nil {
@@ -184,6 +201,10 @@ func (b *backend) choose(names []string) error {
 		names = shown
 	}
 	b.names = names
+	if waiting {
+		b.devices = chosen(b.devices, names)
+		return nil
+	}
 	chosen, err := sampler.Choose(infos, names)
 	if err != nil {
 		return usageError{fmt.Errorf("--gpus: %w", err)}

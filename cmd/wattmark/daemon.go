@@ -39,28 +39,29 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 	go keepPulse(ctx, start, c.Interval, d.log)
 	results := openResults(c.ResultsDir, d.log)
 	defer results.close()
-	csv := c.openCSV(samples, d.clock, start, d.log)
-	defer csv.start(ctx)()
-	c.serveDCGM(ctx, samples, d.log)
 	seek := &seeker{
 		flags: c.backendFlags, clock: d.clock, samples: samples, store: store, log: d.log, now: d.backend,
 		memory: d.memory,
 	}
+	csv := c.openCSV(samples, seek.waiting, d.clock, start, d.log)
+	defer csv.start(ctx)()
+	c.serveDCGM(ctx, samples, d.log)
 	if d.service {
-		d.anew.begin(d.listener, samples.Latest)
+		d.anew.begin(d.listener, samples.Latest, seek.waiting)
 		defer seek.start(ctx)()
 	}
 	counts, err := c.readTokens(ctx, c.Interval, samples.Retention(), d.clock, d.log)
 	if err != nil {
 		return err
 	}
-	server, web, err := c.newServer(d, parts{samples, seek, store, results, csv, counts})
+	p := parts{samples, seek, store, results, csv, counts}
+	server, web, err := c.newServer(d, p)
 	if err != nil {
 		return err
 	}
 	c.announce(d)
 	ready := func() { resume(samples, server, store, d.log) }
-	return c.until(ctx, samples, server, web, d, ready)
+	return c.until(ctx, p, server, web, d, ready)
 }
 
 // newSampler returns the sampler of the GPUs that were found; the state, where there is one, keeps its readings.
@@ -101,14 +102,16 @@ func (c *serveCmd) announce(d daemon) {
 // until runs sampler and web server until ctx ends, then makes the last reading, writes the open windows as
 // interrupted, and stops. It takes at most 2 seconds, whatever hangs. Requests are answered once ready returns.
 func (c *serveCmd) until(
-	ctx context.Context, samples *sampler.Sampler, server *api.Server, web *http.Server, d daemon, ready func(),
+	ctx context.Context, p parts, server *api.Server, web *http.Server, d daemon, ready func(),
 ) error {
 	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSampling()
 	group, serving := errgroup.WithContext(ctx)
-	group.Go(func() error { return samples.Run(sampling) })
+	group.Go(func() error { return p.samples.Run(sampling) })
 	if d.service {
-		group.Go(func() error { return notifier{samples.Latest, samples.Interval(), d.log}.run(serving) })
+		group.Go(func() error {
+			return notifier{p.samples.Latest, p.seek.waiting, p.samples.Interval(), d.log}.run(serving)
+		})
 	}
 	group.Go(func() error {
 		ready()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 const (
 	firstLook = time.Second
 	lastLook  = time.Minute
+	lookTime  = 2 * time.Second // that one look waits for an answer
 )
 
 // seeker has the backend of now, and looks for GPUs that were not there at the start: a driver that is installed or
@@ -53,6 +55,18 @@ func (s *seeker) state() api.Backend {
 	return state
 }
 
+// visible says which GPUs 'visible' means.
+func (s *seeker) visible() ([]string, error) {
+	now := s.current()
+	if now.visible == nil {
+		return nil, errors.New("no environment says which")
+	}
+	return now.visible()
+}
+
+// waiting reports that GPUs, or the driver's library, have not answered yet.
+func (s *seeker) waiting() bool { return len(s.current().pending()) > 0 }
+
 // up reports that the backend has GPUs, as /metrics shows it.
 func (s *seeker) up() (name string, up bool) {
 	now := s.current()
@@ -85,7 +99,7 @@ func (s *seeker) run(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
-		if s.look(ctx) {
+		if s.look(ctx) || s.waiting() { // to wait for an answer costs the driver nothing
 			wait = firstLook / 2
 		}
 	}
@@ -94,36 +108,53 @@ func (s *seeker) run(ctx context.Context) {
 // missing reports that GPUs may still come.
 func (s *seeker) missing() bool {
 	now := s.current()
-	if len(now.devices) > 0 {
-		return now.late != nil
+	if now.opening == nil && len(now.devices) > 0 {
+		return now.late != nil && !now.complete()
 	}
 	return s.flags.Backend != "none" && s.flags.Backend != "sim"
 }
 
 // look looks once, and reports that it found some.
 func (s *seeker) look(ctx context.Context) bool {
-	now := s.current()
-	if len(now.devices) > 0 {
-		devices, more := now.late()
-		if !more {
-			now.late = nil
-		}
-		devices = chosen(devices, now.names)
-		now.devices = slices.Concat(now.devices, devices)
-		s.set(now, s.ours)
-		s.add(devices)
-		return len(devices) > 0
+	switch now := s.current(); {
+	case now.opening != nil:
+		return now.opening.within(ctx, lookTime) && s.take(ctx, now.opening.found, now.opening.err)
+	case len(now.devices)+len(now.pending()) > 0:
+		return s.more(now)
 	}
-	found, err := s.flags.open(s.clock, s.log)
+	s.current().close() // a library that has come to show no GPU
+	found, err := s.flags.openSoon(ctx, lookTime, s.clock, s.log)
+	return s.take(ctx, found, err)
+}
+
+// more takes in GPUs that a library shows now.
+func (s *seeker) more(now backend) bool {
+	devices, more := now.late()
+	if !more {
+		now.late = nil
+	}
+	devices = chosen(devices, now.names)
+	now.devices = slices.Concat(now.devices, devices)
+	s.set(now, s.ours)
+	s.add(devices)
+	return len(devices) > 0
+}
+
+// take has a backend that was found take the place of the one without GPUs, and reports that it has some.
+func (s *seeker) take(ctx context.Context, found backend, err error) bool {
+	now := s.current()
 	if err != nil { // --gpus names one that is not there yet
 		found.Problems = append(found.Problems, err.Error())
 	}
-	if len(found.devices) == 0 || err != nil || ctx.Err() != nil {
+	if len(found.devices)+len(found.pending()) == 0 || err != nil || ctx.Err() != nil {
 		found.close()
 		s.set(backend{Backend: api.Backend{Name: now.Name, Problems: found.Problems}, close: now.close}, false)
 		return false
 	}
 	s.set(found, true)
+	if len(found.devices) == 0 {
+		return false
+	}
 	s.add(found.devices)
 	s.log.Info("GPUs found", "backend", found.Name, "gpus", len(found.devices))
 	return true

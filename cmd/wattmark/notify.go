@@ -21,6 +21,7 @@ const startGrace = 10 * time.Second
 // nothing. The variables stay in the environment, for a daemon that executes itself anew.
 type notifier struct {
 	latest   func() []sampler.Status
+	waiting  func() bool // GPUs have not answered yet
 	interval time.Duration
 	log      *slog.Logger
 }
@@ -48,7 +49,7 @@ func (n notifier) run(ctx context.Context) error {
 func (n notifier) awaitReadings(ctx context.Context) {
 	limit, cancel := context.WithTimeout(ctx, startGrace)
 	defer cancel()
-	for !n.allRead() {
+	for n.waiting() || !n.allRead() {
 		select {
 		case <-limit.Done():
 			return

@@ -42,12 +42,12 @@ type reexec struct {
 }
 
 // begin says what the process has come to hold.
-func (r *reexec) begin(listener net.Listener, latest func() []sampler.Status) {
+func (r *reexec) begin(listener net.Listener, latest func() []sampler.Status, waiting func() bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listener = listener
 	r.hung = func() bool {
-		return slices.ContainsFunc(latest(), func(status sampler.Status) bool {
+		return waiting() || slices.ContainsFunc(latest(), func(status sampler.Status) bool {
 			return !status.Busy.IsZero() && time.Since(status.Busy) > time.Second
 		})
 	}

@@ -72,7 +72,8 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer cancel(nil)
 	anew := &reexec{cancel: cancel, log: log}
 	c.mismatch = anew.mismatch
-	found, err := c.open(clock, log)
+	c.patience = gpuPatience
+	found, err := c.openSoon(ctx, libraryPatience, clock, log)
 	if err != nil {
 		return exitFor(std, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"wattmark/recording"
@@ -37,25 +38,37 @@ type csvLog struct {
 	reason string
 }
 
-// openCSV returns nil without --csv.
-func (f csvFlags) openCSV(samples *sampler.Sampler, clock sampler.Clock, start time.Time, log *slog.Logger) *csvLog {
+// openCSV returns nil without --csv. The columns are those of the GPUs' vendor: as long as waiting says that the driver
+// has not answered, there is no header yet.
+func (f csvFlags) openCSV(samples *sampler.Sampler, waiting func() bool, clock sampler.Clock, start time.Time, log *slog.Logger) *csvLog {
 	if f.CSV == "" {
 		return nil
 	}
-	dialect := recording.NVIDIA
-	for _, info := range samples.Infos() {
-		if info.Vendor == "amd" {
-			dialect = recording.AMD
-		}
-	}
 	times := map[string]recording.Times{"epoch": recording.Epoch, "utc": recording.UTC, "local": recording.Local}[f.CSVTime]
-	file := recording.NewFile(f.CSV, dialect, times)
+	var file *recording.File
+	add := func(rows []recording.Row) error {
+		if file == nil {
+			infos := samples.Infos()
+			if len(infos) == 0 && waiting() {
+				return nil
+			}
+			file = recording.NewFile(f.CSV, dialectOf(infos), times)
+		}
+		return file.Append(rows)
+	}
 	tail := recording.Tail{Since: samples.Since, From: clock.Moment(start), Step: 600 * samples.Interval()}
 	return &csvLog{
 		poll: func(ctx context.Context) { _ = samples.Poll(ctx) },
-		next: tail.Next, append: file.Append, log: log.With("csv", f.CSV),
+		next: tail.Next, append: add, log: log.With("csv", f.CSV),
 		asked: make(chan chan struct{}), begin: start, interval: samples.Interval(),
 	}
+}
+
+func dialectOf(infos []sampler.Info) recording.Dialect {
+	if slices.ContainsFunc(infos, func(info sampler.Info) bool { return info.Vendor == "amd" }) {
+		return recording.AMD
+	}
+	return recording.NVIDIA
 }
 
 // start has what is new written until stop is called, the last reading after the end of ctx too.

@@ -39,7 +39,7 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 		Sampler: p.samples, Backend: p.seek.state, Results: p.results.root, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
 		Node: c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
-		WriteToken: c.writeToken(), Flush: p.csv.flush, Visible: d.visible, State: p.store,
+		WriteToken: c.writeToken(), Flush: p.csv.flush, Visible: p.seek.visible, State: p.store,
 		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	scraped = metrics.New(metrics.Options{

@@ -16,6 +16,8 @@ type Script struct {
 	Driver, NVML string // versions
 	// InitReturns is what nvmlInit returns; 0 is success.
 	InitReturns int
+	// InitHangs makes nvmlInit block for as long as the script says so.
+	InitHangs bool
 	// DriverLoad counts how often the driver was loaded: what was initialised under another count answers 1, not
 	// initialised, until it is shut down and initialised again.
 	DriverLoad int
@@ -129,6 +131,9 @@ func (s Script) String() string {
 	text(b, "calls", s.CallsFile)
 	seconds(b, "calls_every_s", s.CallsEvery)
 	number(b, "init", s.InitReturns)
+	if s.InitHangs {
+		fmt.Fprintln(b, "init_hangs 1")
+	}
 	number(b, "driver_load", s.DriverLoad)
 	seconds(b, "upgraded", s.Upgraded)
 	seconds(b, "unknown_after", s.UnknownAfter)

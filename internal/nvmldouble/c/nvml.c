@@ -10,6 +10,7 @@
  *   origin_unix_ns N            t = 0 on CLOCK_REALTIME; 0: when the library is first initialised
  *   driver V / nvml V           versions
  *   init CODE                   what nvmlInit returns
+ *   init_hangs 1                nvmlInit blocks for as long as the script says so
  *   driver_load N               the driver was loaded anew: what was initialised under another N answers 1, not
  *                               initialised, until it is shut down and initialised again
  *   upgraded T                  the driver was upgraded at T: from then on nvmlInit returns 18, and every call 999, in
@@ -100,6 +101,8 @@ static int start(void)
 {
 	struct script *s = reload(true);
 	count(FN_nvmlInit, MAX_GPUS);
+	for (struct timespec ms = {0, 1000000}; s->init_hangs; s = reload(true))
+		nanosleep(&ms, NULL);
 	if (s->init)
 		return s->init;
 	if (outdated(s))

@@ -60,7 +60,7 @@ struct script {
 	long long origin_ns; /* never 0 once read */
 	char driver[80], nvml[80], calls[512];
 	double calls_every_s, unknown_after, upgraded;
-	int init, driver_load, gpus;
+	int init, init_hangs, driver_load, gpus;
 	struct gpu gpu[MAX_GPUS];
 };
 
@@ -215,6 +215,7 @@ static void parse_line(struct script *s, char *text, int line)
 	if (!strcmp(word, "upgraded")) { s->upgraded = number(&rest, line); return; }
 	if (!strcmp(word, "driver_load")) { s->driver_load = (int)number(&rest, line); return; }
 	if (!strcmp(word, "init")) { s->init = (int)number(&rest, line); return; }
+	if (!strcmp(word, "init_hangs")) { s->init_hangs = (int)number(&rest, line); return; }
 	if (!strcmp(word, "origin_unix_ns")) { s->origin_ns = atoll(rest); return; }
 	if (!strcmp(word, "gpus")) {
 		s->gpus = (int)number(&rest, line);
