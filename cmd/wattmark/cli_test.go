@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,30 @@ func TestEnvironment(t *testing.T) {
 	gpus := decode(t, d.get("/v1/gpus")).gpus(t)
 	if len(gpus) != 2 || gpus[0]["index"] != 0.0 || gpus[1]["index"] != 2.0 || gpus[0]["model"] != "NVIDIA A100-SXM4-80GB" {
 		t.Errorf("GPUs = %v", gpus)
+	}
+}
+
+// A wrong value is reported with where it comes from.
+func TestWrongVariable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		variable string
+		args     []string
+		says     string // "": no variable is named
+	}{
+		{variable: "WATTMARK_BACKEND=tpu", says: `--backend must be one of`},
+		{variable: "WATTMARK_INTERVAL=often", says: `--interval: expected duration`}, // kong's own words
+		{variable: "WATTMARK_INTERVAL=1h", says: `--interval is 10ms to 60s`},
+		{variable: "WATTMARK_CSV_TIME=mars", args: []string{"--csv=f.csv"}, says: `--csv-time must be one of`},
+		{variable: "WATTMARK_BACKEND=none", args: []string{"--backend=tpu"}},
+		{variable: "WATTMARK_CSV=f.csv", args: []string{"--csv-time=mars"}},
+	} {
+		name, value, _ := strings.Cut(tt.variable, "=")
+		_, errs, code := wattmark(t, t.TempDir(), []string{tt.variable}, append([]string{"serve"}, tt.args...)...)
+		from := fmt.Sprintf("(from envar %s=%q)", name, value)
+		if code != 2 || !strings.Contains(errs, tt.says) || strings.Contains(errs, from) != (tt.says != "") || strings.Count(errs, "envar") > 1 {
+			t.Errorf("%s %q: exit %d, %s", tt.variable, tt.args, code, errs)
+		}
 	}
 }
 

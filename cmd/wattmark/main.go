@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -40,15 +39,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-// unsetEmpty makes a variable that is set to nothing, as templates of containers do, the same as one that is not set.
-func unsetEmpty() {
-	for _, variable := range os.Environ() {
-		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "WATTMARK_") && value == "" {
-			_ = os.Unsetenv(name)
-		}
-	}
 }
 
 // cli is the command line. Each flag is also an environment variable, WATTMARK_ and its name; the flag wins.
@@ -104,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return asked
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "wattmark: %v\nTry 'wattmark --help'.\n", err)
+		fmt.Fprintf(stderr, "wattmark: %v\nTry 'wattmark --help'.\n", namingVariables(err))
 		return exitUsage
 	}
 	err = parsed.Run()
