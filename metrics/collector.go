@@ -21,9 +21,9 @@ type collector struct {
 type descs struct {
 	info, power, instant, limit, energy, temperature, clock, utilization, last *prometheus.Desc
 
-	stretch, period, throttle, gaps, rejected                        *prometheus.Desc
-	samples, missed, callMax, interval, ringSize, ringUsed, retained *prometheus.Desc
-	duration, lateness                                               *prometheus.Desc
+	stretch, period, throttle, gaps, rejected                                 *prometheus.Desc
+	samples, missed, callMax, interval, ringSize, ringUsed, retained, dropped *prometheus.Desc
+	duration, lateness                                                        *prometheus.Desc
 
 	backendUp, windowsOpen, buildInfo *prometheus.Desc
 }
@@ -58,6 +58,7 @@ func newCollector(o Options) *collector {
 		ringSize: desc("ring_size_samples", "Readings of all GPUs that fit in memory."),
 		ringUsed: desc("ring_used_samples", "Readings of all GPUs in memory."),
 		retained: desc("retention_seconds", "How long readings stay in memory: --retention, or less where the memory limit is too low for it."),
+		dropped:  desc("recording_dropped_rows_total", "Readings that did not get into the recording: the disk was full, failed or did not answer. A restart would lose them."),
 		duration: desc("sample_duration_seconds", "Driver calls of good readings."),
 		lateness: desc("sample_lateness_seconds", "How long after their time readings of the schedule began."),
 
@@ -72,7 +73,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	d := c.d
 	for _, desc := range []*prometheus.Desc{
 		d.info, d.power, d.instant, d.limit, d.energy, d.temperature, d.clock, d.utilization, d.last,
-		d.stretch, d.period, d.throttle, d.gaps, d.rejected, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.retained, d.duration, d.lateness,
+		d.stretch, d.period, d.throttle, d.gaps, d.rejected, d.samples, d.missed, d.callMax, d.interval, d.ringSize, d.ringUsed, d.retained, d.dropped, d.duration, d.lateness,
 		d.backendUp, d.windowsOpen, d.buildInfo,
 	} {
 		to <- desc
@@ -105,6 +106,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	out.gauge(c.d.ringUsed, float64(used))
 	if c.Retention != nil {
 		out.gauge(c.d.retained, c.Retention().Seconds())
+	}
+	if c.Dropped != nil {
+		out.counter(c.d.dropped, float64(c.Dropped()))
 	}
 	out.histogram(c.d.duration, calls)
 	out.histogram(c.d.lateness, late)

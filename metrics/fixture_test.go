@@ -16,6 +16,7 @@ func options(statuses ...sampler.Status) Options {
 		Version:     "1.2.3",
 		Interval:    time.Second,
 		Retention:   func() time.Duration { return 24 * time.Hour },
+		Dropped:     func() uint64 { return 17 },
 		Now:         func() sampler.Moment { return noon().Add(400 * time.Millisecond) },
 		Latest:      func() []sampler.Status { return statuses },
 		OpenWindows: func() int { return 2 },

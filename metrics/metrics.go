@@ -24,6 +24,7 @@ type Options struct {
 	Retention   func() time.Duration          // how long they stay in memory; nil: not shown
 	Now         func() sampler.Moment         // on the clock that stamps the readings; required
 	Latest      func() []sampler.Status       // the state of each GPU; required
+	Dropped     func() uint64                 // rows that the recording lost; nil: nothing is recorded
 	OpenWindows func() int                    // nil: no wattmark_windows_open
 	Backend     func() (name string, up bool) // nil: no wattmark_backend_up
 	Logger      *slog.Logger                  // for scrapes that fail; nil: not logged

@@ -157,6 +157,10 @@ func TestFullDisk(t *testing.T) {
 	if gpus := string(d.get("/v1/gpus")); !strings.Contains(gpus, "the recording cannot be written") {
 		t.Errorf("/v1/gpus does not say so: %s", gpus)
 	}
+	waitFor(t, "the lost rows in /metrics", func() bool {
+		_, rest, found := strings.Cut(d.page(), "\nwattmark_recording_dropped_rows_total ")
+		return found && !strings.HasPrefix(rest, "0\n")
+	})
 	started := d.must("/v1/mark-start", "run", "r")
 	if warnings := fmt.Sprint(started["warnings"]); !strings.Contains(warnings, "this window is lost") {
 		t.Errorf("warnings %s", warnings)

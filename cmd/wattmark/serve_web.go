@@ -42,10 +42,14 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 		WriteToken: c.writeToken(), Flush: p.csv.flush, Visible: p.seek.visible, State: p.store,
 		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
-	scraped = metrics.New(metrics.Options{
+	options := metrics.Options{
 		Version: version(), Now: p.samples.Now, Latest: p.samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
 		Retention: p.samples.Retention, Backend: p.seek.up, Logger: d.log,
-	})
+	}
+	if p.store != nil {
+		options.Dropped = p.store.Dropped
+	}
+	scraped = metrics.New(options)
 	showTokens(scraped, server, p.counts)
 	server.Mount("GET /metrics", server.InTurn(scraped))
 	for route, handler := range page.Handlers() {
