@@ -1,43 +1,25 @@
 package api
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"wattmark/internal/treehash"
 )
 
-// contents is a hash of all that is in a folder: names, modes, links, inodes, times, bytes.
+// contents is a hash of all that is in a folder.
 func (d *daemon) contents(dir string) string {
 	d.Helper()
-	hash := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintln(hash, path, info.Mode(), info.ModTime(), info.Size(), info.Sys().(*syscall.Stat_t).Ino)
-		if info.Mode().IsRegular() {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			_, _ = hash.Write(text)
-		}
-		return nil
-	})
+	hash, err := treehash.Of(dir)
 	if err != nil {
 		d.Fatal(err)
 	}
-	return string(hash.Sum(nil))
+	return hash
 }
 
 // trapped fills the results folder with files that callers must not reach, and returns a folder outside it.

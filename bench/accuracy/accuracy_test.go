@@ -31,14 +31,14 @@ func TestLimits(t *testing.T) {
 				s := run(p, l, seconds, windows)
 				n := float64(windows)
 				// Of a finite number of windows: two standard errors of each figure.
-				if luck := 2 * s.deviation / math.Sqrt(n); math.Abs(s.mean) > limit.mean+luck || s.deviation > limit.deviation {
+				if luck := 2 * s.Deviation / math.Sqrt(n); math.Abs(s.Mean) > limit.mean+luck || s.Deviation > limit.deviation {
 					t.Errorf("%s, %s, %.0f s: %+.3f %% ± %.3f %%, want at most %.2f ± %.2f", p.name, l.name, seconds,
-						s.mean, s.deviation, limit.mean, limit.deviation)
+						s.Mean, s.Deviation, limit.mean, limit.deviation)
 				}
-				if s.covered < 0.95-2*math.Sqrt(0.95*0.05/n) {
-					t.Errorf("%s, %s, %.0f s: the bound holds in %.1f %% of the windows, want 95 %%", p.name, l.name, seconds, 100*s.covered)
+				if s.Covered < 0.95-2*math.Sqrt(0.95*0.05/n) {
+					t.Errorf("%s, %s, %.0f s: the bound holds in %.1f %% of the windows, want 95 %%", p.name, l.name, seconds, 100*s.Covered)
 				}
-				if ratio := s.bound / (2 * s.deviation); ratio > 4*(1+2/math.Sqrt(2*n)) {
+				if ratio := s.Bound / (2 * s.Deviation); ratio > 4*(1+2/math.Sqrt(2*n)) {
 					t.Errorf("%s, %s, %.0f s: the bound is %.1f times what is observed, want at most 4", p.name, l.name, seconds, ratio)
 				}
 			}
@@ -50,8 +50,8 @@ func TestLimits(t *testing.T) {
 // 0.29 % of 10 s at constant power. The square's power at the end is 1.75 times its mean, so it is not held to that.
 func TestTickNotSeen(t *testing.T) {
 	for _, l := range loads()[:3] {
-		if s := run(practices()[1], l, 10, 200); math.Abs(s.mean) > 0.06 || s.deviation > 0.31 {
-			t.Errorf("%s: %+.3f %% ± %.3f %%, want 0 ± 0.3", l.name, s.mean, s.deviation)
+		if s := run(practices()[1], l, 10, 200); math.Abs(s.Mean) > 0.06 || s.Deviation > 0.31 {
+			t.Errorf("%s: %+.3f %% ± %.3f %%, want 0 ± 0.3", l.name, s.Mean, s.Deviation)
 		}
 	}
 }
@@ -60,8 +60,8 @@ func TestTickNotSeen(t *testing.T) {
 func TestTodayIsWhatIsPublished(t *testing.T) {
 	p := practices()[len(practices())-1]
 	for seconds, want := range map[float64]float64{10: -5.3, 60: -0.9, 300: -0.18} {
-		if s := run(p, loads()[1], seconds, 100); math.Abs(s.mean/want-1) > 0.15 {
-			t.Errorf("%.0f s: %+.2f %%, published %+.2f %%", seconds, s.mean, want)
+		if s := run(p, loads()[1], seconds, 100); math.Abs(s.Mean/want-1) > 0.15 {
+			t.Errorf("%.0f s: %+.2f %%, published %+.2f %%", seconds, s.Mean, want)
 		}
 	}
 }

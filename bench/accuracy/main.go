@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 )
 
@@ -34,11 +33,11 @@ func report(w io.Writer, windows int, markdown bool) {
 				s := run(p, l, seconds, windows)
 				covered, bound, ratio := "–", "–", "–"
 				if !p.today {
-					covered = fmt.Sprintf("%.1f", 100*s.covered)
-					bound, ratio = fmt.Sprintf("%.3f", s.bound), fmt.Sprintf("%.1f", s.bound/(2*s.deviation))
+					covered = fmt.Sprintf("%.1f", 100*s.Covered)
+					bound, ratio = fmt.Sprintf("%.3f", s.Bound), fmt.Sprintf("%.1f", s.Bound/(2*s.Deviation))
 				}
-				line(w, markdown, p.name, l.name, fmt.Sprintf("%+.3f", s.mean), fmt.Sprintf("%.3f", s.deviation),
-					fmt.Sprintf("%.2f", s.worst), covered, bound, ratio)
+				line(w, markdown, p.name, l.name, fmt.Sprintf("%+.3f", s.Mean), fmt.Sprintf("%.3f", s.Deviation),
+					fmt.Sprintf("%.2f", s.Worst), covered, bound, ratio)
 			}
 		}
 		fmt.Fprintln(w)
@@ -54,29 +53,4 @@ func line(w io.Writer, markdown bool, cells ...string) {
 		return
 	}
 	fmt.Fprintf(w, "%-44s %-10s %13s %8s %8s %12s %11s %17s\n", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7])
-}
-
-// summary is how a practice did on one load and duration; percent of the true energy, but for covered.
-type summary struct {
-	mean, deviation, worst float64
-	covered                float64 // share of windows whose truth lies within the 2σ bound
-	bound                  float64 // mean of the 2σ bounds
-}
-
-func summarise(errors, bounds []float64) summary {
-	var s summary
-	n := float64(len(errors))
-	for i, e := range errors {
-		s.mean += e / n
-		s.worst = max(s.worst, math.Abs(e))
-		s.bound += bounds[i] / n
-		if math.Abs(e) <= bounds[i] {
-			s.covered += 1 / n
-		}
-	}
-	for _, e := range errors {
-		s.deviation += (e - s.mean) * (e - s.mean) / n
-	}
-	s.deviation = math.Sqrt(s.deviation)
-	return s
 }

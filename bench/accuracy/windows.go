@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"wattmark/bench/spread"
 	"wattmark/sampler"
 	sim "wattmark/vendor_sim"
 	"wattmark/window"
@@ -56,7 +57,7 @@ func loads() []load {
 const idleWatts = 80
 
 // run measures windows of so many seconds by a practice. Equal arguments give equal results.
-func run(p practice, l load, seconds float64, windows int) summary {
+func run(p practice, l load, seconds float64, windows int) spread.Spread {
 	errors, bounds := make([]float64, windows), make([]float64, windows)
 	for i := range windows {
 		rng := rand.New(rand.NewPCG(uint64(i), uint64(seconds)))
@@ -94,7 +95,7 @@ func run(p practice, l load, seconds float64, windows int) summary {
 		errors[i] = 100 * (energy - truth) / truth
 		bounds[i] = 100 * result.GPUs[0].Bound.Or(0) / truth
 	}
-	return summarise(errors, bounds)
+	return spread.Of(errors, bounds)
 }
 
 // readings returns what the sampler has of the window: its schedule, whose phase to the marks is random, and what the

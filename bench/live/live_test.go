@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wattmark/bench/daemon"
+	"wattmark/bench/spread"
 )
 
 // A short run: eight windows of 3 s. What is off by so many joules at the edges is a third of that in percent at 10 s.
@@ -38,12 +39,12 @@ func TestWindowsAgainstTruth(t *testing.T) {
 			t.Errorf("%v: beyond 4 σ", m)
 		}
 	}
-	s := summarise(errors, bounds)
-	if s.covered < 0.74 {
-		t.Errorf("the bound holds in %.0f %% of the windows, want 95 %%", 100*s.covered)
+	s := spread.Of(errors, bounds)
+	if s.Covered < 0.74 {
+		t.Errorf("the bound holds in %.0f %% of the windows, want 95 %%", 100*s.Covered)
 	}
-	if math.Abs(s.mean) > 0.2 || s.worst > 1 {
-		t.Errorf("mean error %+.3f %%, worst %.3f %%; want none, at most 1", s.mean, s.worst)
+	if math.Abs(s.Mean) > 0.2 || s.Worst > 1 {
+		t.Errorf("mean error %+.3f %%, worst %.3f %%; want none, at most 1", s.Mean, s.Worst)
 	}
 }
 

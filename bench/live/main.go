@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"wattmark/bench/daemon"
+	"wattmark/bench/spread"
 )
 
 func main() {
@@ -62,10 +63,10 @@ func run() error {
 // report prints how far the windows are off: each GPU's, all of them, and the sums over the GPUs of a round.
 func report(w io.Writer, all []measured, markdown bool) {
 	row := func(name string, errors, bounds []float64) {
-		s := summarise(errors, bounds)
+		s := spread.Of(errors, bounds)
 		cells := []string{
-			name, fmt.Sprint(len(errors)), fmt.Sprintf("%+.3f", s.mean), fmt.Sprintf("%.3f", s.deviation),
-			fmt.Sprintf("%.3f", s.worst), fmt.Sprintf("%.1f", 100*s.covered), fmt.Sprintf("%.3f", s.bound),
+			name, fmt.Sprint(len(errors)), fmt.Sprintf("%+.3f", s.Mean), fmt.Sprintf("%.3f", s.Deviation),
+			fmt.Sprintf("%.3f", s.Worst), fmt.Sprintf("%.1f", 100*s.Covered), fmt.Sprintf("%.3f", s.Bound),
 		}
 		if markdown {
 			fmt.Fprintln(w, "| "+strings.Join(cells, " | ")+" |")
@@ -120,29 +121,4 @@ func sums(all []measured) (errors, bounds []float64) {
 		bounds = append(bounds, 100*math.Sqrt(variance[round])/truth[round])
 	}
 	return errors, bounds
-}
-
-// summary is in percent of the true energy, but for covered.
-type summary struct {
-	mean, deviation, worst float64
-	covered                float64 // share of windows whose truth lies within the 2σ bound
-	bound                  float64 // mean of the 2σ bounds
-}
-
-func summarise(errors, bounds []float64) summary {
-	var s summary
-	n := float64(len(errors))
-	for i, e := range errors {
-		s.mean += e / n
-		s.worst = max(s.worst, math.Abs(e))
-		s.bound += bounds[i] / n
-		if math.Abs(e) <= bounds[i] {
-			s.covered += 1 / n
-		}
-	}
-	for _, e := range errors {
-		s.deviation += (e - s.mean) * (e - s.mean) / n
-	}
-	s.deviation = math.Sqrt(s.deviation)
-	return s
 }

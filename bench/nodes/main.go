@@ -15,10 +15,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
+	"wattmark/internal/procstatus"
 	"wattmark/window"
 )
 
@@ -116,13 +116,9 @@ func (b bench) wattmark(args ...string) (ran, error) {
 // with its parent's.
 func peakMemory(pid int, ended <-chan struct{}) (bytes int64) {
 	for {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err == nil {
-			for line := range strings.Lines(string(text)) {
-				if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
-					kilobytes, _ := strconv.ParseInt(fields[1], 10, 64)
-					bytes = kilobytes << 10
-				}
+		if status, err := procstatus.Of(pid); err == nil {
+			if kilobytes := status.Number("VmHWM"); kilobytes > 0 { // a process that ends has none
+				bytes = int64(kilobytes) << 10
 			}
 		}
 		select {

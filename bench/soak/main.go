@@ -22,6 +22,7 @@ import (
 
 	"wattmark/bench/daemon"
 	"wattmark/internal/nvmldouble"
+	"wattmark/internal/procstatus"
 )
 
 func main() {
@@ -57,24 +58,17 @@ type look struct {
 }
 
 func lookAt(d *daemon.Daemon) (look, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.PID))
+	status, err := procstatus.Of(d.PID)
 	if err != nil {
 		return look{}, err
-	}
-	number := func(name string) float64 {
-		for line := range strings.Lines(string(text)) {
-			if value, ok := strings.CutPrefix(line, name+":"); ok {
-				x, _ := strconv.ParseFloat(strings.Fields(value)[0], 64)
-				return x
-			}
-		}
-		return math.NaN()
 	}
 	descriptors, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.PID))
 	if err != nil {
 		return look{}, err
 	}
-	l := look{rss: number("VmRSS") / 1024, heap: number("RssAnon") / 1024, descriptors: len(descriptors), threads: int(number("Threads"))}
+	l := look{
+		rss: status.Number("VmRSS") / 1024, heap: status.Number("RssAnon") / 1024, descriptors: len(descriptors), threads: int(status.Number("Threads")),
+	}
 	entries, err := os.ReadDir(d.Results)
 	for _, entry := range entries {
 		if strings.HasSuffix(entry.Name(), ".tmp") && strings.HasPrefix(entry.Name(), ".wattmark-") {

@@ -162,7 +162,6 @@ func TestConfined(t *testing.T) {
 	d.command = exec.Command(os.Args[0], "/wattmark", "serve", "--backend", "nvidia", "--nvml-library", "/lib/libnvidia-ml.so.1",
 		"--listen", "127.0.0.1:0", "--port-file", "/results/port", "--results-dir", "/results")
 	d.command.Env = append(os.Environ(), confinedVariable+"="+root)
-	d.command.Stdout, d.command.Stderr = d.log, d.log
 	if !asRoot {
 		d.command.Env = append(d.command.Env, confinedUser+"=1")
 		d.command.SysProcAttr = &syscall.SysProcAttr{
@@ -170,26 +169,19 @@ func TestConfined(t *testing.T) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 		}
 	}
-	switch err := d.command.Start(); {
+	switch err := d.start(); {
 	case errors.Is(err, syscall.EPERM) && !asRoot:
 		t.Skipf("it takes root or user namespaces, and there is neither: %v", err)
 	case err != nil:
 		t.Fatal(err)
 	}
-	go func() { d.exited <- d.command.Wait() }()
-	t.Cleanup(func() {
-		_ = d.command.Process.Kill()
-		if t.Failed() {
-			t.Logf("daemon's log:\n%s", d.log)
-		}
-	})
 	waitFor(t, "the port", func() bool {
 		text, err := os.ReadFile(filepath.Join(results, "port"))
 		d.base = "http://127.0.0.1:" + strings.TrimSpace(string(text))
 		return err == nil && len(text) > 0
 	})
 	d.ready()
-	status := statusOf(t, d.command.Process.Pid)
+	status := d.process()
 	if asRoot && (status["Uid"] != "65534 65534 65534 65534" || status["Gid"] != "65534 65534 65534 65534" || status["Groups"] != "") {
 		t.Errorf("user %s, group %s, groups %s", status["Uid"], status["Gid"], status["Groups"])
 	}
@@ -213,7 +205,7 @@ func TestConfined(t *testing.T) {
 	for _, page := range []string{"/metrics", "/v1/gpus", "/v1/readings", "/v1/time"} {
 		_ = d.get(page)
 	}
-	status = statusOf(t, d.command.Process.Pid)
+	status = d.process()
 	peak, err := strconv.Atoi(strings.TrimSuffix(status["VmHWM"], " kB"))
 	t.Logf("memory: %d MB at most", peak>>10)
 	if err != nil || peak > 64<<10 {
@@ -235,19 +227,4 @@ func loadedAs(file string) string {
 		return file
 	}
 	return "/lib/" + filepath.Base(file)
-}
-
-// statusOf is /proc/PID/status with single spaces.
-func statusOf(t *testing.T, pid int) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	status := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(line, ":")
-		status[key] = strings.Join(strings.Fields(value), " ")
-	}
-	return status
 }

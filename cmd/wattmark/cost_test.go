@@ -4,7 +4,7 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wattmark/internal/nvmldouble"
+	"wattmark/internal/procstatus"
 )
 
 // twoGPUs draw constant power; each driver call takes so long, computing.
@@ -163,18 +164,21 @@ func statFields(t testing.TB, file string) []string {
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 }
 
-func (d *served) statusField(name string) float64 {
+// process is what the kernel says of the daemon.
+func (d *served) process() procstatus.Status {
 	d.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+	status, err := procstatus.Of(d.command.Process.Pid)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			x, _ := strconv.ParseFloat(strings.Fields(value)[0], 64)
-			return x
-		}
+	return status
+}
+
+func (d *served) statusField(name string) float64 {
+	d.t.Helper()
+	x := d.process().Number(name)
+	if math.IsNaN(x) {
+		d.t.Fatalf("no %s of the process", name)
 	}
-	d.t.Fatalf("no %s in %s", name, text)
-	return 0
+	return x
 }

@@ -40,17 +40,9 @@ func overSocket(t *testing.T, fault callfault.Fault, results string, args ...str
 		d.command = exec.Command(os.Args[0], args...)
 		d.command.Env = append(os.Environ(), fault.Environment())
 	}
-	d.command.Stdout, d.command.Stderr = d.log, d.log
-	if err := d.command.Start(); err != nil {
+	if err := d.start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { d.exited <- d.command.Wait() }()
-	t.Cleanup(func() {
-		_ = d.command.Process.Kill()
-		if t.Failed() {
-			t.Logf("daemon's log:\n%s", d.log)
-		}
-	})
 	d.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}

@@ -106,23 +106,31 @@ func serveWithin(t testing.TB, within, env []string, args ...string) *served {
 	}, args)
 	d.command = exec.Command(words[0], words[1:]...)
 	d.command.Env = append(os.Environ(), env...)
-	d.command.Stdout, d.command.Stderr = d.log, d.log
-	if err := d.command.Start(); err != nil {
+	if err := d.start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { d.exited <- d.command.Wait() }()
-	t.Cleanup(func() {
-		_ = d.command.Process.Kill()
-		if t.Failed() {
-			t.Logf("daemon's log:\n%s", d.log)
-		}
-	})
 	waitFor(t, "the port file", func() bool {
 		text, err := os.ReadFile(port)
 		d.base = "http://127.0.0.1:" + strings.TrimSpace(string(text))
 		return err == nil && len(text) > 0
 	})
 	return d
+}
+
+// start starts the command. At the end of the test it is killed, and what it logged is shown if the test has failed.
+func (d *served) start() error {
+	d.command.Stdout, d.command.Stderr = d.log, d.log
+	if err := d.command.Start(); err != nil {
+		return err
+	}
+	go func() { d.exited <- d.command.Wait() }()
+	d.t.Cleanup(func() {
+		_ = d.command.Process.Kill()
+		if d.t.Failed() {
+			d.t.Logf("daemon's log:\n%s", d.log)
+		}
+	})
+	return nil
 }
 
 // ready waits until every GPU has a reading.
@@ -171,13 +179,17 @@ func (d *served) fetch(path string) string {
 // post sends form fields as curl -d does and returns status and body.
 func (d *served) post(path string, fields ...string) (int, []byte) {
 	d.t.Helper()
-	response, err := http.PostForm(d.base+path, form(fields...))
+	return d.answered(http.PostForm(d.base+path, form(fields...)))
+}
+
+// answered reads a whole answer.
+func (d *served) answered(response *http.Response, err error) (status int, body []byte) {
+	d.t.Helper()
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
+	if body, err = io.ReadAll(response.Body); err != nil {
 		d.t.Fatal(err)
 	}
 	return response.StatusCode, body

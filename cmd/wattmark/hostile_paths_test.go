@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -18,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"wattmark/internal/treehash"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -27,33 +27,14 @@ const (
 	canaryWord  = "canary-of-the-outside"
 )
 
-// tree is a hash of all that is below a folder: names, modes, owners, inodes, times of change and content.
+// tree is a hash of all that is below a folder.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
-	hash := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		stat := info.Sys().(*syscall.Stat_t)
-		_, _ = fmt.Fprintln(hash, path, info.Mode(), info.Size(), stat.Ino, stat.Nlink, stat.Uid, stat.Gid, stat.Mtim, stat.Ctim)
-		if info.Mode().IsRegular() {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			_, _ = hash.Write(text)
-		}
-		return nil
-	})
+	hash, err := treehash.Of(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%x", hash.Sum(nil))
+	return hash
 }
 
 // outside makes a folder beside the results folder with files that every field would take, and traps that lead there.
@@ -335,16 +316,7 @@ func (d *served) postJSON(path string, fields []string) (int, []byte) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	response, err := http.Post(d.base+path, "application/json", bytes.NewReader(text))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return response.StatusCode, body
+	return d.answered(http.Post(d.base+path, "application/json", bytes.NewReader(text)))
 }
 
 // stillUp checks that the daemon answers.

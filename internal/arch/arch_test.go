@@ -79,7 +79,7 @@ func rules() []rule {
 			folder: "bench",
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics",
-				"internal/nvmldouble", "internal/amdsmidouble", "internal/sysfsdouble", "state", "internal/memcgroup",
+				"internal/nvmldouble", "internal/amdsmidouble", "internal/sysfsdouble", "state", "internal/memcgroup", "internal/procstatus",
 			},
 			others: []string{"golang.org/x/sys"}, std: []string{"os/exec"},
 			why: "runs the built program on scripted drivers, and beside other programs",
@@ -104,6 +104,8 @@ func rules() []rule {
 			folder: "internal/memcgroup", others: []string{"golang.org/x/sys"},
 			why: "control groups for tests under a memory limit; dropping a file from the page cache is not in package syscall",
 		},
+		{folder: "internal/procstatus", why: "a leaf, for tests and benches"},
+		{folder: "internal/treehash", why: "a leaf, for tests"},
 		{folder: "internal/nvmldouble", std: []string{"os/exec"}, why: "a test double: it runs the compiler and imports no product code"},
 		{folder: "internal/amdsmidouble", std: []string{"os/exec"}, why: "a test double, likewise"},
 		{

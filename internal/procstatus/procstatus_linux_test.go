@@ -1,0 +1,29 @@
+package procstatus_test
+
+import (
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"wattmark/internal/procstatus"
+)
+
+func TestOf(t *testing.T) {
+	status, err := procstatus.Of(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, rss := status.Number("Pid"), status.Number("VmRSS"); pid != float64(os.Getpid()) || !(rss > 1000) || !strings.HasSuffix(status["VmRSS"], " kB") {
+		t.Errorf("pid %v, VmRSS %v of %q", pid, rss, status["VmRSS"])
+	}
+	if x := status.Number("Name"); !math.IsNaN(x) {
+		t.Errorf("Name = %v", x)
+	}
+	if x := status.Number("NoSuchField"); !math.IsNaN(x) {
+		t.Errorf("no such field = %v", x)
+	}
+	if _, err := procstatus.Of(-1); err == nil {
+		t.Error("no error of a process that is not there")
+	}
+}
