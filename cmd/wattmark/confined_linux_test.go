@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wattmark/internal/memcgroup"
 	"wattmark/internal/nvmldouble"
 )
 
@@ -24,6 +26,12 @@ const confinedVariable = "WATTMARK_TEST_ROOT"
 
 // confinedUser is set where the test's own user is not root, and makes the root in a user namespace.
 const confinedUser = "WATTMARK_TEST_ROOT_USER"
+
+// confinedGroup names the file by which a process joins a control group; unset: there is none.
+const confinedGroup = "WATTMARK_TEST_ROOT_GROUP"
+
+// confinedLimit is the memory that the daemon may use: 64 MB, and less than 64 MiB.
+const confinedLimit = 64_000_000
 
 // confinedMain is another of TestMain's lives: this process becomes the program of its arguments in a root of its own,
 // read-only but for /results, as nobody, without any capability or a way to gain one.
@@ -40,6 +48,11 @@ func confinedMain() {
 const nobody = 65534
 
 func confine(root string) error {
+	if procs := os.Getenv(confinedGroup); procs != "" { // the limit holds from here on, for this process and what it becomes
+		if err := os.WriteFile(procs, []byte("0"), 0); err != nil {
+			return err
+		}
+	}
 	steps := []error{
 		unix.Unshare(unix.CLONE_NEWNS),
 		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
@@ -69,6 +82,7 @@ func confine(root string) error {
 	}
 	return unix.Exec(os.Args[1], os.Args[1:], []string{
 		nvmldouble.ScriptVariable + "=/driver/nvml.script", "LD_LIBRARY_PATH=/lib",
+		"GOMEMLIMIT=48000000", // without /proc and /sys the daemon cannot know what docs/security.md says to tell it
 	})
 }
 
@@ -90,7 +104,7 @@ func sharedObjects(t *testing.T, path string) []string {
 	return files
 }
 
-// copyInto copies a file to a path below root, readable for all.
+// copyInto copies a file to a path below root, readable for all, and has whoever reads it next pay for the memory.
 func copyInto(t *testing.T, root, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(from)
@@ -98,13 +112,16 @@ func copyInto(t *testing.T, root, from, to string) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(root, to)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o755)); err != nil {
+	if err := errors.Join(
+		os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o755), memcgroup.Forget(file),
+	); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // The daemon needs the program, libc and its loader, and of the driver one library: no /proc, /dev, /etc or /tmp, no user
-// but nobody, no capability, no way to gain any, a root that is read-only. There it measures as elsewhere, in 64 MB.
+// but nobody, no capability, no way to gain any, a root that is read-only. There it measures as elsewhere, in a control group
+// that has 64 MB of memory, where the test may make one.
 func TestConfined(t *testing.T) {
 	asRoot := os.Geteuid() == 0
 	base, err := os.MkdirTemp("/tmp", "wattmark-root-")
@@ -162,6 +179,13 @@ func TestConfined(t *testing.T) {
 	d.command = exec.Command(os.Args[0], "/wattmark", "serve", "--backend", "nvidia", "--nvml-library", "/lib/libnvidia-ml.so.1",
 		"--listen", "127.0.0.1:0", "--port-file", "/results/port", "--results-dir", "/results")
 	d.command.Env = append(os.Environ(), confinedVariable+"="+root)
+	group, err := memcgroup.New(confinedLimit)
+	if err == nil {
+		d.command.Env = append(d.command.Env, confinedGroup+"="+group.Procs())
+		t.Cleanup(func() { _ = group.Close() }) // after the daemon is killed
+	} else {
+		t.Logf("NOT ENFORCED: the limit of 64 MB, only the memory that was used is held to it: %v", err)
+	}
 	if !asRoot {
 		d.command.Env = append(d.command.Env, confinedUser+"=1")
 		d.command.SysProcAttr = &syscall.SysProcAttr{
@@ -208,14 +232,40 @@ func TestConfined(t *testing.T) {
 	status = d.process()
 	peak, err := strconv.Atoi(strings.TrimSuffix(status["VmHWM"], " kB"))
 	t.Logf("memory: %d MB at most", peak>>10)
-	if err != nil || peak > 64<<10 {
+	if err != nil || peak*1024 > confinedLimit {
 		t.Errorf("%d kB of memory at most, want 64 MB", peak)
+	}
+	checkGroup(t, group, d.command.Process.Pid)
+	if !strings.Contains(d.log.String(), shortened) { // a day would not fit, some day
+		t.Errorf("the log does not say that readings are kept for less than a day:\n%s", d.log)
 	}
 	if took, err := d.stop(); err != nil || took > 2*time.Second {
 		t.Errorf("SIGTERM: %v after %v", err, took)
 	}
 	if strings.Contains(d.log.String(), "level=ERROR") {
 		t.Error("errors in the log")
+	}
+}
+
+// checkGroup holds a daemon that ran in the group to its limit.
+func checkGroup(t *testing.T, group *memcgroup.Group, pid int) {
+	t.Helper()
+	if group == nil {
+		return
+	}
+	inside, err := os.ReadFile(group.Procs())
+	if !slices.Contains(strings.Fields(string(inside)), strconv.Itoa(pid)) {
+		t.Errorf("process %d is not in the group but %q, %v: its memory was not limited", pid, inside, err)
+	}
+	limit, limitErr := group.Limit()
+	peak, peakErr := group.Peak()
+	if errors.Is(peakErr, os.ErrNotExist) { // version 2 before Linux 5.19
+		peak, peakErr = group.Usage()
+	}
+	killed, killErr := group.Killed()
+	t.Logf("control group: %.1f MB at most with page cache and kernel memory, of %.1f", float64(peak)/1e6, float64(limit)/1e6)
+	if err := errors.Join(limitErr, peakErr, killErr); err != nil || limit > confinedLimit || peak > limit || killed > 0 {
+		t.Errorf("limit %d, peak %d, killed %d, %v", limit, peak, killed, err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Group is a control group with a memory limit.
@@ -110,6 +112,9 @@ func (g *Group) Command() []string {
 	return []string{"/bin/sh", "-c", `echo 0 >"$0" && exec "$@"`, g.Procs()}
 }
 
+// Limit is the limit that the kernel keeps: whole pages.
+func (g *Group) Limit() (int64, error) { return g.number(g.names.limit) }
+
 // Peak is the most that was charged to the group at a time, page cache included.
 func (g *Group) Peak() (int64, error) { return g.number(g.names.peak) }
 
@@ -154,5 +159,12 @@ func (g *Group) Anonymous() (int64, error) {
 // Reset begins the peak anew, where the kernel can.
 func (g *Group) Reset() error { return g.write(g.names.peak, "0") }
 
-// Close removes the group, whose processes must have ended.
-func (g *Group) Close() error { return os.Remove(g.dir) }
+// Close removes the group, once its processes have ended; it waits for them for some seconds.
+func (g *Group) Close() error {
+	err := os.Remove(g.dir)
+	for deadline := time.Now().Add(5 * time.Second); errors.Is(err, syscall.EBUSY) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+		err = os.Remove(g.dir)
+	}
+	return err
+}
