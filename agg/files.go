@@ -20,7 +20,12 @@ type Files struct {
 	Sources    Sources
 	Extra      bool // ExtraKeys too
 	MustExist  bool // a missing aggregate is a failure: nobody will patch it later
+	// MaxBytes is the largest aggregate that there is memory for; it is held twice. 0: MaxAggregate.
+	MaxBytes int64
 }
+
+// maxValidation is more than the validation file of 64 GPUs.
+const maxValidation = 2 << 20
 
 // What became of the aggregate: window.Aggregate.Status.
 const (
@@ -108,6 +113,14 @@ func outcome(err error) string {
 	}
 }
 
+// most is the size up to which an aggregate is patched.
+func (f Files) most() int64 {
+	if f.MaxBytes <= 0 {
+		return MaxAggregate
+	}
+	return min(f.MaxBytes, MaxAggregate)
+}
+
 func patchFile(r window.Result, f Files, at place) error {
 	path := f.Aggregate
 	if err := CheckAggregateName(path); err != nil {
@@ -125,7 +138,10 @@ func patchFile(r window.Result, f Files, at place) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	old, id, err := atomicfile.Read(root, name, MaxAggregate)
+	old, id, err := atomicfile.Read(root, name, f.most())
+	if errors.Is(err, atomicfile.ErrTooLarge) && f.most() < MaxAggregate {
+		err = fmt.Errorf("%w, under this memory limit; wattmark aggregate --window patches it later", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -168,7 +184,7 @@ func oldValidation(root *os.Root, name string) ([]byte, atomicfile.Identity, err
 	if err := CheckValidationName(name); err != nil {
 		return nil, atomicfile.Identity{}, err
 	}
-	old, id, err := atomicfile.Read(root, name, MaxAggregate)
+	old, id, err := atomicfile.Read(root, name, maxValidation)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, atomicfile.Identity{}, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"wattmark/agg"
-	"wattmark/internal/atomicfile"
 	"wattmark/sampler"
 	"wattmark/window"
 )
@@ -106,13 +105,9 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 		}
 	}
 	if e.again && s.results() != nil && s.inMemory(start, e.mark.GPUs) != nil {
-		var file agg.WindowFile
-		text, _, err := atomicfile.Read(s.results(), s.windowFile(e.mark.Run), agg.MaxWindowFile)
+		err := s.checkWindow(e)
 		if err == nil {
-			err = file.UnmarshalJSON(text)
-		}
-		if err == nil {
-			return whole{window.Recorded(file.Series), e.mark.GPUs}
+			return whole{fromFile{s, e}, e.mark.GPUs}
 		}
 		s.config.Logger.Warn("window file not read", "window", e.mark.Run, "err", err)
 	}

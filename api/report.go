@@ -3,13 +3,17 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
+	"io"
+	"iter"
 	"net/http"
-	"slices"
+	"os"
 
 	"wattmark/agg"
 	"wattmark/internal/atomicfile"
 	"wattmark/report"
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -29,59 +33,103 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	if mark, err := s.marks.Find(run); err == nil {
 		return fmt.Errorf("run %q: %w: end it first", mark.Run, window.ErrOpen)
 	}
+	e, ok := s.findEnded(run)
+	if !ok {
+		return fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
+	}
+	if f.Format == windowJSON {
+		return s.windowJSON(w, r, e)
+	}
 	format := report.Format(f.Format)
 	if f.Format == "" {
 		format = report.HTML
 	}
-	file, release, err := s.windowOf(r, run)
+	shown, release, err := s.shown(r.Context(), e)
 	if err != nil {
 		return err
 	}
 	var page bytes.Buffer
 	var failed error
-	err = s.inTurn(func() {
-		if f.Format == windowJSON {
-			failed = agg.EncodeWindow(&page, file.Result, file.Limits, nil, slices.Values(file.Series))
-			return
-		}
-		failed = report.Write(&page, format, report.Run{Result: file.Result, Limits: file.Limits, Series: file.Series})
-	})
+	err = s.inTurn(func() { failed = report.Write(&page, format, shown) })
 	release()
 	if err := cmp.Or(err, failed); err != nil {
 		return err
 	}
-	if f.Format == windowJSON {
-		w.Header().Set("Content-Type", "application/json")
-	} else {
-		w.Header().Set("Content-Type", format.Type())
-		w.Header().Set("Content-Security-Policy", report.Policy+"; sandbox")
-	}
+	w.Header().Set("Content-Type", format.Type())
+	w.Header().Set("Content-Security-Policy", report.Policy+"; sandbox")
 	_, _ = page.WriteTo(w)
 	return nil
 }
 
-// windowOf returns the window's file: from disk, or made from memory where it is not there. release gives back what
-// bounds the memory that requests use.
-func (s *Server) windowOf(r *http.Request, run string) (file agg.WindowFile, release func(), err error) {
-	e, ok := s.findEnded(run)
-	if !ok {
-		return file, nil, fmt.Errorf("%w %.100q", window.ErrUnknownRun, run)
+// shown is what a report shows of the window: from its file, or from memory where that is not there. release gives back
+// what bounds the memory that requests use.
+func (s *Server) shown(ctx context.Context, e *ended) (run report.Run, release func(), err error) {
+	if release, err = s.holdFor(ctx, e.span, readPatience); err != nil {
+		return run, nil, err
 	}
-	if release, err = s.holdFor(r.Context(), e.span, readPatience); err != nil {
-		return file, nil, err
+	if err := run.Result.UnmarshalJSON(e.answer); err != nil {
+		release()
+		return run, nil, fmt.Errorf("the result of %s: %w", e.mark.Run, err)
 	}
-	if s.config.Results != nil {
-		text, _, err := atomicfile.Read(s.config.Results, s.windowFile(e.mark.Run), agg.MaxWindowFile)
-		if err == nil && file.UnmarshalJSON(text) == nil {
-			return file, release, nil
+	thin, drawn := thinner(run.Result, s.config.Limits)
+	if file, err := s.openWindow(e); err == nil {
+		defer func() { _ = file.Close() }() // only read from
+		whole, err := agg.ReadWindow(file, thin)
+		if err == nil {
+			run.Result, run.Limits, run.Series = whole.Result, whole.Limits, whole.Series
+			run.Limits.MaxGap = max(run.Limits.MaxGap, drawn.MaxGap)
+			return run, release, nil
 		}
 	}
-	if err := file.Result.UnmarshalJSON(e.answer); err != nil {
-		release()
-		return file, nil, fmt.Errorf("the result of %s: %w", e.mark.Run, err)
+	run.Limits = drawn
+	for series := range s.series(e, run.Result) {
+		run.Series = append(run.Series, thin(series))
 	}
-	file.Limits = s.config.Limits
-	span := window.Window{Start: file.Result.Start, End: file.Result.End}
-	file.Series = slices.Collect(agg.Kept(window.Only(s.config.Sampler, e.mark.GPUs...), span))
-	return file, release, nil
+	return run, release, nil
+}
+
+// series are the readings of an ended window that are in memory.
+func (s *Server) series(e *ended, r window.Result) iter.Seq[sampler.Series] {
+	return agg.Kept(window.Only(s.config.Sampler, e.mark.GPUs...), window.Window{Start: r.Start, End: r.End})
+}
+
+// openWindow opens the window's file, if it is one.
+func (s *Server) openWindow(e *ended) (*os.File, error) {
+	results := s.results()
+	if results == nil {
+		return nil, os.ErrNotExist
+	}
+	if _, err := agg.ReadWindowHead(results, s.windowFile(e.mark.Run)); err != nil {
+		return nil, err
+	}
+	file, _, err := atomicfile.Open(results, s.windowFile(e.mark.Run))
+	return file, err
+}
+
+// windowJSON gives the window's file, or one made from memory where that is not there, as it is read: a day of eight GPUs
+// is 65 MB.
+func (s *Server) windowJSON(w http.ResponseWriter, r *http.Request, e *ended) error {
+	if file, err := s.openWindow(e); err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		defer func() { _ = file.Close() }() // only read from
+		if err := agg.CopyWindow(w, file); err != nil {
+			panic(http.ErrAbortHandler) // the client must not take half of it for all
+		}
+		return nil
+	}
+	release, err := s.holdFor(r.Context(), e.span, readPatience)
+	if err != nil {
+		return err
+	}
+	defer release()
+	var result window.Result
+	if err := result.UnmarshalJSON(e.answer); err != nil {
+		return fmt.Errorf("the result of %s: %w", e.mark.Run, err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := agg.EncodeWindow(w, result, s.config.Limits, nil, s.series(e, result)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(w, "\n")
+	return nil
 }

@@ -56,7 +56,10 @@ type Config struct {
 	// readings is to be written by then. It must be quick; nil: nothing is.
 	Flush  func()
 	Tokens *tokens.Reader // what an inference server counts; nil: none is read
-	State  *state.Store   // what a restart resumes from; nil: windows end with this process
+	// MaxAggregate is the largest aggregate, in bytes, that there is memory for; 0: agg.MaxAggregate.
+	MaxAggregate int64
+
+	State *state.Store // what a restart resumes from; nil: windows end with this process
 }
 
 // Server answers HTTP requests. Make it with New.

@@ -83,13 +83,13 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
 	defer cancel()
-	release, err := acquire(ctx, s.load.files, 1)
+	release, err := acquire(ctx, s.load.files, s.filesAtOnce())
 	if err != nil {
 		result.Notes = append(result.Notes, window.ValidationUnwritable)
 		return window.Aggregate{Path: f.AggResult, Status: agg.StatusFailed, Detail: err.Error()}
 	}
 	defer release()
-	files := agg.Files{Validation: f.ValidationResult, Sources: sources, Extra: s.config.AggExtra}
+	files := agg.Files{Validation: f.ValidationResult, Sources: sources, Extra: s.config.AggExtra, MaxBytes: s.config.MaxAggregate}
 	if files.Validation == "" {
 		files.Validation = agg.ValidationName(f.BenchmarkResult, result.Run, s.config.Node)
 	}
@@ -109,6 +109,14 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 		result.Notes = append(result.Notes, window.ValidationUnwritable)
 	}
 	return aggregate
+}
+
+// filesAtOnce is what one request counts for of those that patch files: where memory is short, all.
+func (s *Server) filesAtOnce() int64 {
+	if s.config.MaxAggregate > 0 {
+		return inFiles
+	}
+	return 1
 }
 
 // inside is a path as the results folder's root takes it; checkFiles has refused those that leave it.

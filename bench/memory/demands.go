@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"wattmark/bench/daemon"
@@ -27,7 +29,9 @@ func demands() []demand {
 		{"its file by HTTP", func(t *trial) error { return t.page("/v1/windows/all/report", "format", "json") }},
 		{"all readings as JSON", func(t *trial) error { return t.page("/v1/readings") }},
 		{"all readings as CSV", func(t *trial) error { return t.page("/v1/readings", "format", "csv") }},
-		{"an aggregate of 15 MB", func(t *trial) error { return t.aggregate(15 << 20) }},
+		{"an aggregate of 4 MB", func(t *trial) error { return t.aggregate(4_000_000) }},
+		{"an aggregate of 15 MB", func(t *trial) error { return t.aggregate(15_000_000) }},
+		{"all of that at once, twice", func(t *trial) error { return t.together() }},
 	}
 }
 
@@ -92,6 +96,43 @@ func (t *trial) page(path string, query ...string) error {
 	text, err := t.d.Get(path, query...)
 	fmt.Fprintf(t.out, "  %s %v: %.1f MB, %v\n", path, query, float64(len(text))/1e6, err)
 	return err
+}
+
+// together asks for all of it at the same time. What is too much may be refused; nothing may be wrong.
+func (t *trial) together() error {
+	start, end, err := t.span()
+	if err != nil {
+		return err
+	}
+	var asked sync.WaitGroup
+	var mu sync.Mutex
+	told := map[string]int{}
+	for range 2 {
+		for _, page := range [][]string{
+			{"/v1/energy", "start", start, "end", end},
+			{"/v1/windows/all/report"},
+			{"/v1/windows/all/report", "format", "json"},
+			{"/v1/readings", "start", start, "end", end},
+			{"/metrics"},
+			{"/v1/windows"},
+			{"/v1/live"},
+		} {
+			asked.Go(func() {
+				_, err := t.d.Get(page[0], page[1:]...)
+				status := "200"
+				if err != nil {
+					_, status, _ = strings.Cut(err.Error(), ": ")
+					status, _, _ = strings.Cut(status, ":")
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				told[status]++
+			})
+		}
+	}
+	asked.Wait()
+	fmt.Fprintf(t.out, "  told %v\n", told)
+	return t.energy()
 }
 
 func (t *trial) aggregate(size int) error {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -244,28 +243,6 @@ func TestConfined(t *testing.T) {
 	}
 	if strings.Contains(d.log.String(), "level=ERROR") {
 		t.Error("errors in the log")
-	}
-}
-
-// checkGroup holds a daemon that ran in the group to its limit.
-func checkGroup(t *testing.T, group *memcgroup.Group, pid int) {
-	t.Helper()
-	if group == nil {
-		return
-	}
-	inside, err := os.ReadFile(group.Procs())
-	if !slices.Contains(strings.Fields(string(inside)), strconv.Itoa(pid)) {
-		t.Errorf("process %d is not in the group but %q, %v: its memory was not limited", pid, inside, err)
-	}
-	limit, limitErr := group.Limit()
-	peak, peakErr := group.Peak()
-	if errors.Is(peakErr, os.ErrNotExist) { // version 2 before Linux 5.19
-		peak, peakErr = group.Usage()
-	}
-	killed, killErr := group.Killed()
-	t.Logf("control group: %.1f MB at most with page cache and kernel memory, of %.1f", float64(peak)/1e6, float64(limit)/1e6)
-	if err := errors.Join(limitErr, peakErr, killErr); err != nil || limit > confinedLimit || peak > limit || killed > 0 {
-		t.Errorf("limit %d, peak %d, killed %d, %v", limit, peak, killed, err)
 	}
 }
 

@@ -66,6 +66,14 @@ func (m *memory) forReadings() int64 {
 	return m.readings
 }
 
+// forAggregate is how large an aggregate may be, which is held twice, in bytes; 0: no bound.
+func (m *memory) forAggregate() int64 {
+	if m == nil || m.readings == 0 {
+		return 0
+	}
+	return max(m.readings/8, 1<<20)
+}
+
 const mb = 1e6
 
 // short reports for how long readings stay in memory, where it is less than what was asked for.

@@ -40,7 +40,8 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
 		Node: c.Node, AllowedHosts: c.AllowedHost, Version: version(), Logger: d.log,
 		WriteToken: c.writeToken(), Flush: p.csv.flush, Visible: p.seek.visible, State: p.store,
-		Ended: func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
+		MaxAggregate: d.memory.forAggregate(),
+		Ended:        func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	options := metrics.Options{
 		Version: version(), Now: p.samples.Now, Latest: p.samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,

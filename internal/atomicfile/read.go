@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +23,12 @@ func Read(root *os.Root, name string, limit int64) ([]byte, Identity, error) {
 	if id.info.Size() > limit {
 		return nil, Identity{}, fmt.Errorf("read %s: %w: more than %d bytes", name, ErrTooLarge, limit)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
+	// As much as it says it has: io.ReadAll takes several times the file's size on the way.
+	content := bytes.NewBuffer(make([]byte, 0, id.info.Size()+bytes.MinRead))
+	if _, err := content.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
 		return nil, Identity{}, fmt.Errorf("read %s: %w", name, err)
 	}
+	data := content.Bytes()
 	if int64(len(data)) > limit {
 		return nil, Identity{}, fmt.Errorf("read %s: %w: more than %d bytes", name, ErrTooLarge, limit)
 	}
