@@ -188,7 +188,7 @@ func (r reply) problem(status int, code string) Problem {
 	r.want(status)
 	var p Problem
 	r.decode(&p)
-	if p.Code != code || p.Status != status || p.Type != "/docs/api#"+code || p.Title == "" || p.Detail == "" {
+	if p.Code != code || p.Status != status || p.Type != "/problems/"+code || p.Title == "" || p.Detail == "" {
 		r.d.Errorf("problem %+v, want %d %s", p, status, code)
 	}
 	if kind := r.header.Get("Content-Type"); kind != "application/problem+json" {

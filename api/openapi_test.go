@@ -12,9 +12,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"wattmark/sampler"
-	"wattmark/window"
 )
 
 // Every route is in openapi.json, and nothing else is.
@@ -71,6 +68,23 @@ func TestDocumentIsWhole(t *testing.T) {
 	walk("", map[string]any(doc), false)
 }
 
+// The type of a problem leads to a page.
+func TestProblemPages(t *testing.T) {
+	inBubble(t, options{spec: "1xH200"}, func(d *daemon) {
+		p := d.post("/v1/mark-end", "run=nobody").problem(404, "unknown_run")
+		page := d.get(p.Type).want(200)
+		if text := string(page.text); !strings.HasPrefix(page.header.Get("Content-Type"), "text/plain") ||
+			!strings.Contains(text, p.Title) || !strings.Contains(text, "lists them") {
+			t.Errorf("%s: %v %s", p.Type, page.header, text)
+		}
+		for _, kind := range problemKinds() {
+			d.get(problemPath + kind.code).want(200)
+		}
+		d.get(problemPath+"none").problem(404, "not_found")
+		d.post(p.Type, "").problem(405, "method_not_allowed")
+	})
+}
+
 // The fields that routes take are those of the document.
 func TestDocumentHasTheFields(t *testing.T) {
 	doc := readDocument(t)
@@ -125,12 +139,18 @@ func TestDocumentsAreComplete(t *testing.T) {
 		return list(doc.part(doc, append([]string{"components", "schemas"}, keys...)...)["enum"])
 	}
 	var codes []string
-	for _, err := range []error{
-		errSyntax, errSpan, errExpired, errNoGPU, errWaking, errPath, errNoWork, errTooLarge, errHost, errOrigin, errToken, errRunName, errNoSuchPage,
-		errMethod, errSlow, errBusy, errViewers, sampler.ErrUnknownGPU, window.ErrUnknownRun, window.ErrOpen, window.ErrAmbiguous, window.ErrTooManyOpen, errors.New("x"),
-	} {
-		_, code, _ := problemOf(err)
-		codes = append(codes, code)
+	for _, kind := range problemKinds() {
+		codes = append(codes, kind.code)
+		row := fmt.Sprintf("| <a id=\"%s\"></a>`%s` | %d | %s |\n", kind.code, kind.code, kind.status, kind.advice)
+		if !strings.Contains(docs, row) {
+			t.Errorf("docs/api.md lacks the row\n%s", row)
+		}
+		if of := problemOf(fmt.Errorf("r1: %w", kind.err)); of.code != kind.code {
+			t.Errorf("%v has the code %s, want %s", kind.err, of.code, kind.code)
+		}
+	}
+	if kind := problemOf(errors.New("x")); kind.code != "internal" {
+		t.Errorf("an unknown error has the code %s", kind.code)
 	}
 	for what, lists := range map[string][2][]string{
 		"reasons": {constants(t, "../window/reason.go", "Reason"), enum("Reason")},
@@ -146,11 +166,6 @@ func TestDocumentsAreComplete(t *testing.T) {
 			if !strings.Contains(docs, "`"+word+"`") {
 				t.Errorf("docs/api.md: no %s among the %s", word, what)
 			}
-		}
-	}
-	for _, code := range codes {
-		if !strings.Contains(docs, `<a id="`+code+`"></a>`) {
-			t.Errorf("docs/api.md: no anchor #%s", code)
 		}
 	}
 	for name, schema := range doc.part(doc, "components", "schemas") {

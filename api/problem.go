@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-
-	"wattmark/sampler"
-	"wattmark/window"
 )
 
 // Problem is an answer that says what is wrong, as RFC 9457 problem+json.
 type Problem struct {
-	Type   string `json:"type"` // a section of docs/api.md, the same for each code
+	Type   string `json:"type"` // the page of the code, /problems/CODE: a relative reference, for the daemon serves it
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
@@ -21,6 +18,7 @@ type Problem struct {
 
 // What else can be wrong with a request.
 var (
+	errInternal   = errors.New("internal error")
 	errSyntax     = errors.New("malformed request")
 	errSpan       = errors.New("impossible span of time")
 	errExpired    = errors.New("older than memory")
@@ -40,45 +38,9 @@ var (
 	errViewers    = errors.New("too many viewers")
 )
 
-// problemOf maps every error that a handler can return to its status, its code for programs and its title.
-func problemOf(err error) (status int, code, title string) {
-	for _, known := range []struct {
-		err    error
-		status int
-		code   string
-	}{
-		{errSyntax, http.StatusBadRequest, "malformed"},
-		{errRunName, http.StatusBadRequest, "invalid_run"},
-		{errSpan, http.StatusBadRequest, "invalid_span"},
-		{sampler.ErrUnknownGPU, http.StatusBadRequest, "unknown_gpu"},
-		{errToken, http.StatusUnauthorized, "token_required"},
-		{errOrigin, http.StatusForbidden, "cross_origin"},
-		{window.ErrUnknownRun, http.StatusNotFound, "unknown_run"},
-		{errNoSuchPage, http.StatusNotFound, "not_found"},
-		{errExpired, http.StatusNotFound, "window_expired"},
-		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
-		{errSlow, http.StatusRequestTimeout, "request_timeout"},
-		{window.ErrOpen, http.StatusConflict, "window_open"},
-		{window.ErrAmbiguous, http.StatusConflict, "ambiguous_run"},
-		{errTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
-		{errHost, http.StatusMisdirectedRequest, "foreign_host"},
-		{errPath, http.StatusUnprocessableEntity, "forbidden_path"},
-		{errNoWork, http.StatusUnprocessableEntity, "benchmark_data_required"},
-		{window.ErrTooManyOpen, http.StatusTooManyRequests, "too_many_windows"},
-		{errBusy, http.StatusTooManyRequests, "busy"},
-		{errViewers, http.StatusTooManyRequests, "too_many_viewers"},
-		{errNoGPU, http.StatusServiceUnavailable, "no_gpu"},
-		{errWaking, http.StatusServiceUnavailable, "gpu_waking"},
-	} {
-		if errors.Is(err, known.err) {
-			return known.status, known.code, known.err.Error()
-		}
-	}
-	return http.StatusInternalServerError, "internal", "internal error"
-}
-
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, code, _ := problemOf(err)
+	kind := problemOf(err)
+	status, code := kind.status, kind.code
 	s.config.Logger.Debug("request refused", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "code", code, "err", err)
 	if status == http.StatusInternalServerError && r.Context().Err() == nil { // else the client is gone
 		s.config.Logger.Error("request failed", "path", r.URL.Path, "err", err)
@@ -88,7 +50,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // refuse answers with the problem that an error is.
 func refuse(w http.ResponseWriter, err error) {
-	status, code, title := problemOf(err)
+	kind := problemOf(err)
+	status, code, title := kind.status, kind.code, kind.err.Error()
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="wattmark"`)
@@ -100,7 +63,7 @@ func refuse(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	writeJSON(w, Problem{Type: "/docs/api#" + code, Title: title, Status: status, Detail: err.Error(), Code: code})
+	writeJSON(w, Problem{Type: problemPath + code, Title: title, Status: status, Detail: err.Error(), Code: code})
 }
 
 // writeJSON writes v and a newline. The client may be gone: that is no error of ours.

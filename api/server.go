@@ -119,6 +119,7 @@ func (s *Server) routes() map[string]func(http.ResponseWriter, *http.Request) er
 		"GET /v1/time":                 s.time,
 		"GET /v1/live":                 s.live,
 		"GET /v1/events":               s.events,
+		"GET /problems/{code}":         s.problem,
 		"GET /openapi.json":            s.openapi,
 		"GET /healthz":                 s.healthz,
 		"GET /readyz":                  s.readyz,
