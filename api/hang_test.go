@@ -117,9 +117,27 @@ func TestMissingGPU(t *testing.T) {
 			}
 		}
 		d.post("/v1/mark-start", "run=named&gpus=0,1").want(201)
-		backend.Waking = false // it hangs
+		backend.Waking = false // it hangs, or a name means no GPU
 		d.post("/v1/mark-start", "run=r").want(201)
 		d.get("/readyz").want(503)
+	})
+}
+
+// As long as no GPU has answered, but one may, nobody is told that there is none.
+func TestNoGPUYet(t *testing.T) {
+	missing := "the driver's library has not come up for 3.0 s"
+	backend := Backend{Name: "none", Problems: []string{missing}, Missing: []string{missing}, Waking: true}
+	config := func(c *Config) { c.Backend = func() Backend { return backend } }
+	inBubble(t, options{spec: "none", config: config}, func(d *daemon) {
+		if got := string(d.get("/readyz").want(503).text); !strings.Contains(got, missing) || strings.Contains(got, "no GPU") {
+			t.Errorf("readyz: %s", got)
+		}
+		d.post("/v1/mark-start", "run=r").problem(503, "gpu_waking")
+		d.post("/v1/mark-start", "run=r&gpus=0").problem(503, "gpu_waking")
+		backend.Waking = false // it hangs
+		if p := d.post("/v1/mark-start", "run=r").problem(503, "no_gpu"); !strings.Contains(p.Detail, missing) {
+			t.Errorf("detail %q", p.Detail)
+		}
 	})
 }
 

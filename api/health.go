@@ -42,9 +42,12 @@ func (s *Server) readiness(now sampler.Moment, backend Backend) Readiness {
 			state.Reasons = append(state.Reasons, why)
 		}
 	}
-	if state.GPUs > 0 {
+	switch {
+	case state.GPUs > 0:
 		state.Reasons = append(state.Reasons, backend.Missing...)
-	} else {
+	case len(backend.Missing) > 0: // among the problems: some may come
+		state.Reasons = append(state.Reasons, backend.Problems...)
+	default:
 		state.Reasons = append([]string{"there is no GPU to measure"}, backend.Problems...)
 	}
 	state.Ready = len(state.Reasons) == 0

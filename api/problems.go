@@ -120,16 +120,12 @@ func problemKinds() []problemKind {
 
 // problemOf maps every error that a handler can return to its problem. What is none of those known is internal.
 func problemOf(err error) problemKind {
-	internal := problemKind{}
 	for _, kind := range problemKinds() {
 		if errors.Is(err, kind.err) {
 			return kind
 		}
-		if kind.err == errInternal {
-			internal = kind
-		}
 	}
-	return internal
+	return problemOf(errInternal)
 }
 
 // problem is the page to which a problem's type leads, for people.

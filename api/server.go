@@ -204,7 +204,11 @@ func (s *Server) hostAllowed(host string) bool {
 func (s *Server) choose(names []string) ([]sampler.Info, error) {
 	infos := s.config.Sampler.Infos()
 	if len(infos) == 0 {
-		return nil, fmt.Errorf("%w: %s", errNoGPU, strings.Join(s.config.Backend().Problems, "; "))
+		backend, err := s.config.Backend(), errNoGPU
+		if backend.Waking {
+			err = errWaking
+		}
+		return nil, fmt.Errorf("%w: %s", err, strings.Join(backend.Problems, "; "))
 	}
 	if len(names) == 1 && names[0] == "visible" && s.config.Visible != nil {
 		shown, err := s.config.Visible()

@@ -75,7 +75,8 @@ func TestInferenceXMonitor(t *testing.T) {
 	j.checkFiles()
 }
 
-// The same through the NVIDIA driver's library, of which the true energy of the benchmark's phase is known.
+// The same through the NVIDIA driver's library, of which the true energy of the benchmark's phase is known. It takes 3 s to
+// come up: the benchmark waits for it.
 func TestInferenceXMonitorOnNVML(t *testing.T) {
 	t.Parallel()
 	script := nvmldouble.Script{Origin: time.Now()}
@@ -84,7 +85,15 @@ func TestInferenceXMonitorOnNVML(t *testing.T) {
 			Idle: 80, Prefill: 690, Plateau: 560, PrefillTime: 100 * time.Millisecond, BusyTime: time.Hour, Period: 2 * time.Hour,
 		}}))
 	}
+	script.InitHangs = true
 	library, file := nvmlLibrary(t, script)
+	script.InitHangs = false
+	up := time.AfterFunc(3*time.Second, func() {
+		if err := script.Write(file); err != nil {
+			t.Error(err)
+		}
+	})
+	defer up.Stop()
 	j := newJob(t, "WATTMARK_BACKEND=nvidia", "WATTMARK_NVML_LIBRARY="+library, nvmldouble.ScriptVariable+"="+file, "WATTMARK_LISTEN=127.0.0.1:0")
 	if out, err := j.container(benchmark); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -101,6 +110,9 @@ func TestInferenceXMonitorOnNVML(t *testing.T) {
 		truth += script.TrueJoules(i, at("start_time_unix"), at("end_time_unix"))
 	}
 	a := decode(t, []byte(read(t, j.workspace, "agg_dsr1_tp2_conc4.json")))
+	if v["integration_method"] != "hardware_energy_counter_with_edge_correction" {
+		t.Errorf("method %v", v["integration_method"])
+	}
 	if joules, bound := a.number(t, "total_gpu_energy_j"), v.number(t, "energy_bound_j"); math.Abs(joules-truth) > bound || bound > 0.1*truth {
 		t.Errorf("%v J, want %v ± %v", joules, truth, bound)
 	}

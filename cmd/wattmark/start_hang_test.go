@@ -85,10 +85,10 @@ func TestStartWhileTheDriverHangs(t *testing.T) {
 			began := time.Now()
 			d := l.next()
 			opened := time.Since(began)
-			if body := d.fetch("/readyz"); opened > 2900*time.Millisecond || d.status("/healthz") != 200 || d.status("/readyz") != 503 || !strings.Contains(body, "a driver call h") {
+			if body := d.fetch("/readyz"); opened > 2900*time.Millisecond || d.status("/healthz") != 200 || d.status("/readyz") != 503 || !strings.Contains(body, "a driver call h") || strings.Contains(body, "no GPU") {
 				t.Errorf("opened after %v; /readyz: %s", opened, body)
 			}
-			if status, body := d.post("/v1/mark-start", "run", "r"); status != 503 || !strings.Contains(string(body), "a driver call h") {
+			if status, body := d.post("/v1/mark-start", "run", "r"); status != 503 || !strings.Contains(string(body), "a driver call h") || !strings.Contains(string(body), "gpu_waking") {
 				t.Errorf("mark-start: %d %s", status, body)
 			}
 			if took, err := d.stop(); err != nil || took > 2*time.Second {
