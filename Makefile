@@ -35,6 +35,8 @@ endurance: ## what docs/cost.md, docs/accuracy.md, docs/reliability.md and docs/
 	go run ./bench/load -hostile 1
 	go run ./bench/load -hostile 20
 	go run ./bench/soak -duration 15m
+	go run ./bench/memory -duration 3m
+	go run ./bench/memory -limit 134.2 -duration 3m # 128 MiB: what deploy/ sets
 	WATTMARK_CRASHES=200 go test -count 1 -run 'KilledAtRandomPoints|HungDriverFigures' -v ./cmd/wattmark
 	WATTMARK_KILLS=200 go test -run KilledDaemon -v ./cmd/wattmark
 	go run ./bench/nodes

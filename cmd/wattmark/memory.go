@@ -54,7 +54,7 @@ func limitMemory(log *slog.Logger) *memory {
 		debug.SetMemoryLimit(heap)
 	}
 	m.readings = max(heap-besideReadings, 1)
-	log.Debug("memory limit", "limit_mb", m.limit/mb, "heap_mb", debug.SetMemoryLimit(-1)/mb, "readings_mb", m.readings/mb)
+	log.Debug("memory limit", "limit_mb", inMB(m.limit), "heap_mb", inMB(debug.SetMemoryLimit(-1)), "readings_mb", inMB(m.readings))
 	return m
 }
 
@@ -76,6 +76,8 @@ func (m *memory) forAggregate() int64 {
 
 const mb = 1e6
 
+func inMB(bytes int64) int64 { return (bytes + mb/2) / mb }
+
 // short reports for how long readings stay in memory, where it is less than what was asked for.
 func (m *memory) short(samples *sampler.Sampler) (kept, asked time.Duration, short bool) {
 	kept, asked = samples.Retention().Round(time.Second), samples.Asked()
@@ -94,7 +96,7 @@ func (m *memory) say(samples *sampler.Sampler) {
 	m.mu.Unlock()
 	if !said {
 		m.log.Warn("memory limit: readings stay in memory for less time than asked for", "asked", asked, "kept", kept,
-			"limit_mb", m.limit/mb, "needed_mb", m.needed(samples),
+			"limit_mb", inMB(m.limit), "needed_mb", m.needed(samples),
 			"hint", "windows longer than that cannot be measured: raise the memory limit or the interval, or ask for less")
 	}
 }
@@ -111,5 +113,5 @@ func (m *memory) problem(samples *sampler.Sampler) string {
 		return ""
 	}
 	return fmt.Sprintf("the memory limit of %d MB lets readings stay for %v, not %v: longer windows cannot be measured; %d MB would do",
-		m.limit/mb, kept, asked, m.needed(samples))
+		inMB(m.limit), kept, asked, m.needed(samples))
 }

@@ -48,7 +48,7 @@ func TestMemoryLimitOfTheControlGroup(t *testing.T) {
 			t.Errorf("problems %q have no %q", problems, part)
 		}
 	}
-	for _, part := range []string{shortened, "asked=24h0m0s", "kept=" + kept.String(), "limit_mb=6", "needed_mb=1"} {
+	for _, part := range []string{shortened, "asked=24h0m0s", "kept=" + kept.String(), "limit_mb=64", "needed_mb=1"} {
 		if !strings.Contains(d.log.String(), part) {
 			t.Errorf("the log has no %q:\n%s", part, d.log)
 		}
