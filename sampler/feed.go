@@ -29,11 +29,12 @@ type feed struct {
 	info      Info
 	quick     quick
 	pace      pace
-	ticks     ring     // readings of the schedule
-	extra     ring     // readings made on request
-	asked     *request // what the next read will serve; nil: nobody waits
-	count     Value    // the last known count of the energy counter
-	countedAt Moment   // of count
+	ticks     ring      // readings of the schedule
+	extra     ring      // readings made on request
+	asked     *request  // what the next read will serve; nil: nobody waits
+	booked    time.Time // until when readings on request have used up their times
+	count     Value     // the last known count of the energy counter
+	countedAt Moment    // of count
 	status    Status
 }
 
@@ -94,15 +95,25 @@ func newFeed(device Device, config Config) *feed { // Config.fit gives it room
 // read does not shift the next one, and ticks that passed during a long read are counted, not made up for.
 func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration) {
 	next := start
-	timer, fast := time.NewTimer(time.Until(next)), time.NewTimer(time.Hour)
+	timer, fast, slot := time.NewTimer(time.Until(next)), time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer fast.Stop()
+	defer slot.Stop()
 	f.rearm(fast)
 	tick := func() {
 		late := time.Since(next)
 		_, _ = f.read(&f.ticks, false)
 		next = f.after(next, late, interval)
 		timer.Reset(time.Until(next))
+	}
+	serve := func() {
+		switch wait, asked := f.book(); {
+		case !asked: // served by another read meanwhile
+		case wait > 0:
+			slot.Reset(wait)
+		default:
+			_, _ = f.read(nil, false)
+		}
 	}
 	for {
 		select { // the schedule goes first, however many ask
@@ -116,9 +127,9 @@ func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration)
 		case <-timer.C:
 			tick()
 		case <-f.wake:
-			if f.isAsked() { // not served by a read of the schedule meanwhile
-				_, _ = f.read(nil, false)
-			}
+			serve()
+		case <-slot.C:
+			serve()
 		case <-f.quicken:
 			f.rearm(fast)
 		case <-fast.C:

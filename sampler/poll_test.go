@@ -116,29 +116,82 @@ func TestPollEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// Who polls while others do waits at most 30 ms, and the driver is asked no more than 33 times a second for all of them.
+func TestAFloodOfPollsSharesReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, slog.DiscardHandler, 1)
+		time.Sleep(500 * time.Millisecond)
+		before := s.Latest()[0].Reads
+		var polls sync.WaitGroup
+		for i := range 16 {
+			polls.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				for range 1000 {
+					asked := s.Now()
+					if err := s.Poll(t.Context()); err != nil {
+						t.Error(err)
+					}
+					if took := s.Now().Sub(asked); took > 30*time.Millisecond {
+						t.Errorf("Poll took %v", took)
+					}
+					if at := s.Latest()[0].Latest.At; at.Sub(asked) < 0 {
+						t.Error("the reading is from before the poll")
+					}
+					time.Sleep(time.Duration(i) * time.Millisecond)
+				}
+			})
+		}
+		polls.Wait()
+		seconds := s.Now().Sub(s.began).Seconds() - 0.5
+		if got := float64(s.Latest()[0].Reads - before); got > 34.4*seconds+6 || got < 25*seconds { // with the schedule's
+			t.Errorf("%v reads in %.1f s, want 34 a second", got, seconds)
+		}
+	})
+}
+
+// A few polls in a row do not wait for each other: windows that end together each end on a reading.
+func TestAFewPollsAreServedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, slog.DiscardHandler, 1)
+		for _, at := range []time.Duration{500 * time.Millisecond, 900 * time.Millisecond} {
+			time.Sleep(at - s.Now().Sub(s.began))
+			for i := range 6 {
+				asked := s.Now()
+				if err := s.Poll(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if took := s.Now().Sub(asked); took > 0 && i < 4 || took > 30*time.Millisecond {
+					t.Errorf("poll %d took %v", i, took)
+				}
+			}
+		}
+	})
+}
+
 func TestAFloodOfPollsKeepsTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, slog.DiscardHandler, 1)
-		for range 9000 { // more than the extra readings that are kept, and than the schedule's
+		for s.Now().Sub(s.began) < 5*time.Minute { // more than the extra readings that are kept, and than the schedule's
 			time.Sleep(2 * time.Millisecond)
 			if err := s.Poll(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
 		all := s.offsets(0)
 		if !slices.IsSorted(all) {
 			t.Error("readings of the schedule and of polls are not in the order of time")
 		}
-		for _, at := range every(time.Second, 19) {
+		for _, at := range every(time.Second, 301) {
 			if _, found := slices.BinarySearch(all, at); !found {
 				t.Errorf("the reading of the schedule at %v is gone", at)
 			}
 		}
-		if newest := all[len(all)-1]; newest != 18*time.Second {
-			t.Errorf("newest reading at %v, want 18s", newest)
+		if newest := all[len(all)-1]; newest != 301*time.Second {
+			t.Errorf("newest reading at %v, want 301s", newest)
 		}
-		if status := s.Latest()[0]; status.Used > status.Size || status.Used < 4096+19 {
+		if status := s.Latest()[0]; status.Used > status.Size || status.Used < 4096+301 {
 			t.Errorf("readings in memory = %d of %d, want 4096 and the schedule", status.Used, status.Size)
 		}
 	})

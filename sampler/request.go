@@ -1,6 +1,16 @@
 package sampler
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// A driver's calls disturb the GPU, so a flood of requests shares readings: a few are made at once, then one each
+// askedEvery. Who comes sooner waits for it; a mark that starts a window is set after that, on the reading.
+const (
+	askedEvery  = 30 * time.Millisecond
+	askedAtOnce = 4
+)
 
 // request is a read that somebody waits for. All who ask before it begins share it.
 type request struct {
@@ -40,8 +50,21 @@ func (r *request) wait(ctx context.Context) error {
 	}
 }
 
-func (f *feed) isAsked() bool {
+// book counts a reading that is to be made now because somebody waits for it, or returns how long that must wait. Nobody
+// waits: asked is false.
+func (f *feed) book() (wait time.Duration, asked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.asked != nil
+	if f.asked == nil {
+		return 0, false
+	}
+	now := time.Now()
+	if wait := f.booked.Add(-(askedAtOnce - 1) * askedEvery).Sub(now); wait > 0 {
+		return wait, true
+	}
+	if f.booked.Before(now) {
+		f.booked = now
+	}
+	f.booked = f.booked.Add(askedEvery)
+	return 0, true
 }
