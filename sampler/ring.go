@@ -64,12 +64,5 @@ func (r *ring) spareChunk() []Reading {
 	return spare
 }
 
-// between returns the readings from the last at or before from to the first at or after to.
-func (r *ring) between(from, to Moment) []Reading {
-	first, end := Span(r.len(), r.when, from, to)
-	out := make([]Reading, 0, end-first)
-	for i := first; i < end; i++ {
-		out = append(out, r.at(i))
-	}
-	return out
-}
+// between returns the positions of the readings from the last at or before from to the first at or after to.
+func (r *ring) between(from, to Moment) (first, end int) { return Span(r.len(), r.when, from, to) }

@@ -70,7 +70,7 @@ func checkBetween(t *testing.T, random *rand.Rand, got *ring, want *model, n int
 	for range 8 {
 		from := reading(n + 3 - random.IntN(want.capacity+6)).At.Add(-500e6 * time.Duration(random.IntN(2)))
 		to := from.Add(500e6 * time.Duration(random.IntN(2*want.capacity+4)))
-		g, w := got.between(from, to), want.between(from, to)
+		g, w := merged(got, &ring{}, from, to), want.between(from, to)
 		if !slices.Equal(g, w) {
 			t.Fatalf("capacity %d, %d pushed: between(%v, %v) = %d readings from %v, want %d from %v", want.capacity, n+1,
 				from, to, len(g), g[0].At, len(w), w[0].At)
@@ -80,12 +80,12 @@ func checkBetween(t *testing.T, random *rand.Rand, got *ring, want *model, n int
 
 func TestRingBetween(t *testing.T) {
 	r := ring{capacity: 5}
-	if got := r.between(reading(0).At, reading(9).At); len(got) != 0 {
+	if got := merged(&r, &ring{}, reading(0).At, reading(9).At); len(got) != 0 {
 		t.Errorf("between of an empty ring = %v, want none", got)
 	}
 	r.push(reading(10))
 	for _, span := range [][2]int{{0, 1}, {0, 10}, {10, 10}, {10, 20}, {20, 30}} {
-		if got := r.between(reading(span[0]).At, reading(span[1]).At); len(got) != 1 || got[0] != reading(10) {
+		if got := merged(&r, &ring{}, reading(span[0]).At, reading(span[1]).At); len(got) != 1 || got[0] != reading(10) {
 			t.Errorf("between(%d, %d) of one reading = %v, want that reading: it is the neighbour", span[0], span[1], got)
 		}
 	}
@@ -109,7 +109,7 @@ func TestRingBetween(t *testing.T) {
 		{"wall clock only", Moment{UnixNano: reading(17).At.UnixNano}, Moment{UnixNano: reading(18).At.UnixNano}, []int{17, 18}},
 	} {
 		var got []int
-		for _, reading := range r.between(test.from, test.to) {
+		for _, reading := range merged(&r, &ring{}, test.from, test.to) {
 			got = append(got, int(reading.PowerWatts.Or(-1)))
 		}
 		if !slices.Equal(got, test.want) {

@@ -4,30 +4,30 @@ package sampler
 func (f *feed) series(from, to Moment) Series {
 	f.mu.Lock()
 	from, to = f.ticks.moment(from), f.ticks.moment(to) // one reading of the wall clock for both rings
-	ticks := f.ticks.between(from, to)
-	extra := f.extra.between(from, to)
+	all := merged(&f.ticks, &f.extra, from, to)
 	info := f.info
 	f.mu.Unlock()
-	all := merge(ticks, extra)
 	first, end := Span(len(all), func(i int) Moment { return all[i].At }, from, to) // of both, not of each
 	return Series{Info: info, Readings: all[first:end]}
 }
 
-// merge returns the readings of a and b, each in the order of time, in the order of time; a's first where both have one.
-func merge(a, b []Reading) []Reading {
-	if len(b) == 0 {
-		return a
-	}
-	all := make([]Reading, 0, len(a)+len(b))
-	for _, next := range b {
-		earlier := 0
-		for earlier < len(a) && a[earlier].At.Sub(next.At) <= 0 {
-			earlier++
+// merged returns the readings of two rings between two moments in the order of time; a's first where both have one.
+func merged(a, b *ring, from, to Moment) []Reading {
+	i, endA := a.between(from, to)
+	j, endB := b.between(from, to)
+	all := make([]Reading, 0, endA-i+endB-j)
+	for ; j < endB; j++ {
+		next := b.when(j)
+		for i < endA && a.when(i).Sub(next) <= 0 {
+			all = append(all, a.at(i))
+			i++
 		}
-		all = append(append(all, a[:earlier]...), next)
-		a = a[earlier:]
+		all = append(all, b.at(j))
 	}
-	return append(all, a...)
+	for ; i < endA; i++ {
+		all = append(all, a.at(i))
+	}
+	return all
 }
 
 // oldest returns the time of the oldest reading of the schedule.
