@@ -48,5 +48,12 @@ const (
 
 // Kept yields the readings that Measure needs for w: what a window's file keeps.
 func Kept(src window.Source, w window.Window) iter.Seq[sampler.Series] {
-	return src.Series(w.Start.Add(-keepBefore), w.End.Add(keepAfter))
+	return func(yield func(sampler.Series) bool) {
+		for series := range src.Series(w.Start.Add(-keepBefore), w.End.Add(keepAfter)) {
+			series.Readings = window.Useful(series.Readings, w.Start)
+			if !yield(series) {
+				return
+			}
+		}
+	}
 }

@@ -33,4 +33,34 @@ func BenchmarkMeasure(b *testing.B) {
 	}
 }
 
-var _ sampler.Value
+// BenchmarkFlood is a mark-end among so many others that the GPUs were read every 30 ms, as often as marks make them be,
+// and every 10 ms in bursts.
+func BenchmarkFlood(b *testing.B) {
+	for _, length := range []float64{0.5, 2} {
+		b.Run(fmt.Sprintf("%vsx8", length), func(b *testing.B) {
+			var src window.Recorded
+			var w window.Window
+			for i := range 8 {
+				gpu := sim.New(sim.Config{Index: i, Load: sim.Sine{Mean: 500, Amplitude: 150, Period: 7}})
+				all := gpu.Series(0, 20*time.Second, 5*time.Millisecond)
+				var readings []sampler.Reading
+				for k, r := range all.Readings {
+					if k%6 == 0 || k%200 < 24 && k%2 == 0 {
+						readings = append(readings, r)
+					}
+				}
+				all.Readings = readings
+				src = append(src, all)
+				w = window.Window{Start: gpu.Moment(19.9 - length), End: gpu.Moment(19.9)}
+			}
+			b.ReportAllocs()
+			var r window.Result
+			for b.Loop() {
+				r = window.Measure(src, w, window.Limits{AllowSimulated: true})
+			}
+			if !r.Valid() || len(r.GPUs) != 8 {
+				b.Fatalf("reasons = %v, want a valid result", r.AllReasons())
+			}
+		})
+	}
+}

@@ -23,6 +23,7 @@ type boxcar struct {
 	sum             []float64 // ∫F up to the knots
 	sparse          float64   // the end of the last stretch in which readings were not close
 	integral        bool      // the last knot followed from the integral
+	lead            float64   // by how much E was ahead of its mean there
 }
 
 // closeReadings are so many seconds apart at most: a fast load, and F bends by less than a joule between two.
@@ -83,16 +84,17 @@ func (b *boxcar) add(s sample) {
 		b.knots[n], b.integral = k, false
 		return
 	}
-	before, doubt := b.ahead(n-1, last.x)
-	b.push(k, s.y, sum)
-	here, own := b.ahead(n, k.x)
-	k.joules = last.joules + sum - b.sum[n-1] + here - before
 	k.path = last.path
 	if !b.integral { // it begins here, on a link of the chain
+		before, doubt := b.ahead(n-1, last.x)
 		k.path += square(last.own) + square(doubt)
+		b.lead = before
 	}
+	b.push(k, s.y, sum)
+	here, own := b.ahead(n, k.x)
+	k.joules = last.joules + sum - b.sum[n-1] + here - b.lead
 	k.own = own
-	b.knots[n], b.integral = k, true
+	b.knots[n], b.integral, b.lead = k, true, here
 }
 
 func (b *boxcar) push(k knot, watts, sum float64) {
@@ -172,11 +174,9 @@ func (b *boxcar) ahead(i int, t float64) (joules, sigma float64) {
 	}
 	// Each reading of the instantaneous power stands for the time to halfway to its neighbours.
 	var moment, variance float64
+	left := from
 	for j := first; j <= i; j++ {
-		left, right := from, t
-		if j > first {
-			left = max(from, (b.knots[j-1].x+b.knots[j].x)/2)
-		}
+		right := t
 		if j < i {
 			right = (b.knots[j].x + b.knots[j+1].x) / 2
 		}
@@ -184,6 +184,7 @@ func (b *boxcar) ahead(i int, t float64) (joules, sigma float64) {
 			continue
 		}
 		weight := (right - left) * (((left+right)/2-from)/b.period - 0.5)
+		left = right
 		moment += weight * b.knots[j].power
 		if j > first { // what a value that stands for more than it saw is off by: its difference to the one before, over √2
 			variance += square(weight*(b.knots[j].power-b.knots[j-1].power)) / 2

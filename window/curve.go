@@ -2,7 +2,6 @@ package window
 
 import (
 	"math"
-	"slices"
 	"sort"
 )
 
@@ -222,14 +221,14 @@ func (c curve) powers(i int, mean float64) (lo, hi float64) {
 // the driver's refresh repeat each other and count once. Too few to tell: a tenth.
 func spread(samples []sample, i int) (watts float64, few bool) {
 	const refresh, tie = 0.1, 1e-6 // s; readings are round numbers of milliseconds apart
-	var values []float64
+	values := make([]float64, 0, 20)
 	next, from := samples[i].x, samples[i].x-lookBack.Seconds()-tie
 	for ; i >= 0 && samples[i].x >= from; i-- {
 		if samples[i].x <= next {
 			values = append(values, samples[i].power)
 			next = samples[i].x - refresh + tie
 		}
-		if len(values) == 20 {
+		if len(values) == cap(values) {
 			break
 		}
 	}
@@ -239,19 +238,24 @@ func spread(samples []sample, i int) (watts float64, few bool) {
 	return deviation(values), false
 }
 
-// deviation returns the standard deviation of values, 0 for fewer than two.
+// deviation returns the standard deviation of the values that are numbers, 0 for fewer than two.
 func deviation(values []float64) float64 {
-	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
-	if len(values) < 2 {
+	n, mean := 0.0, 0.0
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			n++
+			mean += v
+		}
+	}
+	if n < 2 {
 		return 0
 	}
-	mean := 0.0
-	for _, v := range values {
-		mean += v / float64(len(values))
-	}
+	mean /= n
 	sum := 0.0
 	for _, v := range values {
-		sum += square(v - mean)
+		if !math.IsNaN(v) {
+			sum += square(v - mean)
+		}
 	}
-	return math.Sqrt(sum / float64(len(values)-1))
+	return math.Sqrt(sum / (n - 1))
 }

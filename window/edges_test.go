@@ -85,6 +85,9 @@ func TestWindowsAddUp(t *testing.T) {
 			if random.IntN(3) == 0 {
 				cuts[random.IntN(3)], cuts[random.IntN(3)] = mark+0.2*random.Float64(), mark+0.2*random.Float64()
 			}
+			if random.IntN(4) == 0 { // among a flood of marks, each window looks back on another part of the readings
+				tr.readings = append(tr.readings, every(mark-12, mark+5, 0.03)...)
+			}
 			slices.Sort(cuts)
 			energy := func(a, b float64) float64 {
 				tr.a, tr.b = a, b

@@ -3,6 +3,7 @@ package window
 import (
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"wattmark/sampler"
@@ -16,6 +17,7 @@ const lookBack = 1900 * time.Millisecond // between two multiples of any usual i
 // edge.
 const (
 	before = 8 * time.Second         // what spread looks back on, from the reading before the edge
+	enough = 100                     // readings before the edge that say as much, if they go back that far
 	after  = 2500 * time.Millisecond // one interval to the reading after the edge, a tick, and soon
 )
 
@@ -33,6 +35,7 @@ func Measure(src Source, w Window, lim Limits) Result {
 		if r.Duration() <= 0 {
 			break
 		}
+		series.Readings = Useful(series.Readings, r.Start)
 		gpu := measureGPU(series, r.Start, r.End, lim)
 		gpu.Role = w.Role
 		gpu.misplaced(w.Skew.Bound.Or(0))
@@ -95,6 +98,18 @@ func (r Result) Observed() int {
 // onReadings gives a moment that has wall time only the monotonic time at which the readings' wall clock showed it.
 func onReadings(m sampler.Moment, readings []sampler.Reading) sampler.Moment {
 	return m.Among(len(readings), func(i int) sampler.Moment { return readings[i].At })
+}
+
+// Useful returns the readings without those at their beginning that tell nothing of a window from start on: among a flood
+// of marks there are hundreds before it, and each costs as much as one inside.
+func Useful(readings []sampler.Reading, start sampler.Moment) []sampler.Reading {
+	start = onReadings(start, readings)
+	edge := sort.Search(len(readings), func(i int) bool { return readings[i].At.Sub(start) > 0 })
+	first := max(0, edge-enough)
+	for first > 0 && readings[edge-1].At.Sub(readings[first].At) < 2*lookBack {
+		first--
+	}
+	return readings[first:]
 }
 
 // clockStepped reports that the wall clock was set between start and end: it moved against the monotonic clock by

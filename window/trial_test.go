@@ -130,6 +130,13 @@ func (tr trial) dense() trial {
 	return tr
 }
 
+// flood reads every 30 ms, as the sampler does when marks come by the hundred: the window begins on a reading, and ends on
+// none.
+func (tr trial) flood() trial {
+	tr.readings = append(slices.Clone(tr.readings), every(tr.a-12, tr.b+1, 0.03)...)
+	return tr
+}
+
 func (tr trial) truth() float64 { return truth(tr.gpu, tr.a, tr.b) }
 
 func (tr trial) measure(method window.Method) window.Result {

@@ -16,6 +16,7 @@ func kinds() map[string]func(trial) trial {
 		"live":        trial.live,
 		"burst":       trial.burst,
 		"dense":       trial.dense,
+		"flood":       trial.flood,
 		"retroactive": func(tr trial) trial { return tr },
 	}
 }
@@ -36,6 +37,9 @@ func TestTruthLiesWithinTheBound(t *testing.T) {
 		{"H200", "", "live", 10, 0.93, 0.97},
 		{"H200", "", "live", 60, 0.93, 0.97},
 		{"H200", "", "burst", 10, 0.93, 0.97},
+		{"H200", "", "flood", 0.5, 0.93, 0.97},
+		{"H200", "", "flood", 5, 0.93, 0.97},
+		{"H200", window.Boxcar, "flood", 5, 0.93, 0.97},
 		{"H200", "", "retroactive", 0.05, 0.93, 0.97},
 		{"H200", "", "retroactive", 10, 0.93, 0.97},
 		{"H200", window.Boxcar, "live", 10, 0.93, 0.97},
@@ -46,6 +50,7 @@ func TestTruthLiesWithinTheBound(t *testing.T) {
 		{"H200", window.Boxcar, "retroactive", 10, 0.93, 0.97},
 		{"H200", window.Trapezoid, "live", 10, 0.93, 0.97},
 		{"A100", "", "live", 10, 0.93, 0.97},
+		{"A100", "", "flood", 2, 0.93, 0.97},
 		{"A100", "", "retroactive", 10, 0.93, 0.97},
 		{"A100", window.Trapezoid, "live", 2, 0.90, 0.96},
 		{"A100", window.Trapezoid, "live", 5, 0.93, 0.97},
