@@ -94,6 +94,7 @@ type saver struct {
 	mu      sync.Mutex
 	now     func() ([]window.Mark, []Ended)
 	waiting []chan error
+	text    marksText // run's alone
 }
 
 func (v *saver) start(s *Store) {
@@ -125,7 +126,7 @@ func (v *saver) run() {
 		select {
 		case <-v.wake:
 			took := v.write()
-			// 256 open windows are 140 kB: under a flood of marks that is a fifth of a core at most.
+			// 256 open windows are 140 kB, each time: under a flood of marks that is a fifth of a core at most.
 			select {
 			case <-time.After(min(4*took, 50*time.Millisecond)):
 			case <-v.done:
@@ -153,11 +154,11 @@ func (v *saver) write() (took time.Duration) {
 	began := time.Now()
 	var text []byte
 	if err == nil {
-		text, err = json.Marshal(marksFile{Schema: marksSchema, Boot: s.config.Boot, Host: s.config.Host, Open: open, Ended: ended})
+		text, err = v.text.of(s.config, open, ended)
 	}
 	var replaced *os.File
 	if err == nil {
-		replaced, err = s.replace(append(text, '\n'))
+		replaced, err = s.replace(text)
 	}
 	took = time.Since(began)
 	for _, written := range waiting {

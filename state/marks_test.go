@@ -2,11 +2,15 @@ package state
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -54,6 +58,41 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%.40q: %d marks, log %q", text, len(open), r.log.String())
 		}
 		r.close(s)
+	}
+}
+
+// What is remembered of earlier marks reads as if all were put into words anew, whatever comes and goes.
+func TestMarksText(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	var text marksText
+	config := Config{Boot: "boot", Host: `a "host"`}
+	open, ended := []window.Mark{}, []Ended{}
+	for i := range 300 {
+		id := fmt.Sprint("id", i)
+		switch gone := random.IntN(3); {
+		case gone == 0 && len(open) > 0:
+			k := random.IntN(len(open))
+			ended = append(ended, Ended{open[k].ID, open[k].Run})
+			open = slices.Delete(open, k, k+1)
+		case gone == 1 && len(ended) > 20:
+			ended = slices.Delete(ended, 0, 15)
+		default:
+			open = append(open, window.Mark{ID: id, Run: "run <" + id + ">", Start: sampler.Moment{UnixNano: int64(i)}, GPUs: []string{"h/" + id}})
+		}
+		got, err := text.of(config, open, ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.Marshal(marksFile{Schema: marksSchema, Boot: config.Boot, Host: config.Host, Open: open, Ended: ended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want)+"\n" {
+			t.Fatalf("after %d marks:\n%s\nwant\n%s", i, got, want)
+		}
+	}
+	if len(text.open) > len(open) || len(text.ended) > len(ended) {
+		t.Errorf("%d and %d remembered, %d and %d are left", len(text.open), len(text.ended), len(open), len(ended))
 	}
 }
 
