@@ -48,7 +48,7 @@ func (s *Server) conclude(e *ended) error {
 		return err
 	}
 	defer release()
-	src := s.source(e, benchmark)
+	src := yielding{s.source(e, benchmark)}
 	var result window.Result
 	if err := s.inTurn(func() { result = agg.Conclude(src, e.span, s.config.Limits, benchmark) }); err != nil {
 		return err

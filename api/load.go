@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"net/http"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -57,6 +61,47 @@ func (s *Server) inTurn(compute func()) error {
 	defer end()
 	compute()
 	return nil
+}
+
+// yielding lets others go first between two GPUs: the readings that are due above all. The scheduler itself would let one
+// handler compute for 10 ms.
+type yielding struct{ src window.Source }
+
+func (y yielding) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
+	return func(yield func(sampler.Series) bool) {
+		for series := range y.src.Series(from, to) {
+			runtime.Gosched()
+			if !yield(series) {
+				return
+			}
+		}
+	}
+}
+
+// inTurns computes what is written to w piece by piece: in turns, that end while a piece is written. A disk may hang.
+func (s *Server) inTurns(w io.Writer, compute func(w io.Writer) error) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
+	defer cancel()
+	pieces := &pieces{to: w, load: s.load}
+	if pieces.end, err = s.load.turn(ctx); err != nil {
+		return err
+	}
+	defer func() { pieces.end() }()
+	return compute(pieces)
+}
+
+// pieces is a writer without a turn while it writes.
+type pieces struct {
+	to   io.Writer
+	load load
+	end  func()
+}
+
+func (p *pieces) Write(text []byte) (n int, err error) {
+	p.end()
+	n, err = p.to.Write(text)
+	p.end, _ = p.load.turn(context.Background()) // nobody has a turn for long
+	return n, err
 }
 
 // hold waits until so many more readings of a GPU may be in hand, and returns what gives them back.

@@ -256,6 +256,9 @@ func (s *Server) pollSince(ids []string, since sampler.Moment) []string {
 
 // readSince reports that the newest reading of each of these GPUs is at or after the moment.
 func (s *Server) readSince(ids []string, since sampler.Moment) bool {
+	if since == (sampler.Moment{}) {
+		return true
+	}
 	for _, status := range s.config.Sampler.Latest() {
 		if slices.Contains(ids, status.Info.ID()) && status.Latest.At.Sub(since) < 0 {
 			return false

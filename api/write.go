@@ -67,10 +67,11 @@ func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq
 		return err
 	}
 	return atomicfile.Stream(s.results(), s.windowFile(e.mark.Run), func(w io.Writer) error {
-		if err := agg.EncodeWindow(w, result, s.config.Limits, mark, series); err != nil {
+		err := s.inTurns(w, func(w io.Writer) error { return agg.EncodeWindow(w, result, s.config.Limits, mark, series) })
+		if err != nil {
 			return err
 		}
-		_, err := w.Write([]byte("\n"))
+		_, err = w.Write([]byte("\n"))
 		return err
 	})
 }
