@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"wattmark/internal/memcgroup"
+	"wattmark/internal/nvmldouble"
 )
 
 // kept is what the daemon says of its memory: for how long readings stay, and what is wrong with that.
@@ -108,5 +110,33 @@ func checkGroup(t *testing.T, group *memcgroup.Group, pid int) {
 	t.Logf("control group: %.1f MB at most with page cache and kernel memory, of %.1f", float64(peak)/1e6, float64(limit)/1e6)
 	if err := errors.Join(limitErr, peakErr, killErr); err != nil || limit > confinedLimit || peak > limit || killed > 0 {
 		t.Errorf("limit %d, peak %d, killed %d, %v", limit, peak, killed, err)
+	}
+}
+
+// GPUs that come later take their share, and it is said then.
+func TestMemoryLimitOfGPUsThatComeLater(t *testing.T) {
+	script := restless(time.Now())
+	library, err := nvmldouble.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, later := filepath.Join(t.TempDir(), "nvml.script"), filepath.Join(t.TempDir(), "libnvidia-ml.so.1")
+	if err := script.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	d := serve(t, []string{nvmldouble.ScriptVariable + "=" + file, "GOMEMLIMIT=30000000"}, "--nvml-library", later,
+		"--sysfs-root", t.TempDir(), "--amdsmi-library", "/nowhere/libamd_smi.so")
+	if kept, problems := d.kept(); kept != 24*time.Hour || strings.Contains(problems, "memory") {
+		t.Errorf("without a GPU readings are kept for %v: %s", kept, problems)
+	}
+	if err := os.Symlink(library, later); err != nil {
+		t.Fatal(err)
+	}
+	d.ready()
+	if kept, problems := d.kept(); kept > 12*time.Hour || kept < time.Hour || !strings.Contains(problems, kept.String()) {
+		t.Errorf("kept for %v: %s", kept, problems)
+	}
+	if n := strings.Count(d.log.String(), shortened); n != 1 {
+		t.Errorf("said %d times:\n%s", n, d.log)
 	}
 }
