@@ -3,6 +3,7 @@ package agg
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -41,6 +42,12 @@ func FuzzWindowFile(f *testing.F) {
 		if headErr == nil && !json.Valid(head.Answer) {
 			t.Fatalf("the head of %q is %q", text, head.Answer)
 		}
+		var copied bytes.Buffer
+		if err := CopyWindow(&copied, bytes.NewReader(text)); err == nil && copied.Len() > len(text) {
+			t.Fatalf("the copy of %q is %q", text, copied.Bytes())
+		}
+		unchanged := func(s sampler.Series) sampler.Series { return s }
+		_, _ = ReadWindow(bytes.NewReader(text), unchanged) // whatever it is, it comes to an end
 		var file WindowFile
 		if json.Unmarshal(text, &file) != nil {
 			return
@@ -58,6 +65,9 @@ func FuzzWindowFile(f *testing.F) {
 		var same WindowFile
 		if err := json.Unmarshal(once, &same); err != nil {
 			t.Fatalf("%v in %s", err, once)
+		}
+		if streamed, err := ReadWindow(bytes.NewReader(once), unchanged); err != nil || !reflect.DeepEqual(streamed, same) {
+			t.Fatalf("in pieces %+v, at once %+v, %v", streamed, same, err)
 		}
 		if twice, err := json.Marshal(same); err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("it changes each time:\n%s\n%s\n%v", once, twice, err)

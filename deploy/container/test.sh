@@ -92,9 +92,10 @@ gcc -O1 -shared -fPIC -Wl,-soname,libnvidia-ml.so.1 -o "$work/driver/libnvidia-m
 printf 'gpus 2\ngpu * step 0 400\n' >"$work/driver/script"
 chmod -R a+rX "$work/driver"
 bare=(--network none --read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges
-	--ulimit nofile=20000:20000 --ulimit nproc=4096:4096)
+	--ulimit nofile=20000:20000 --ulimit nproc=4096:4096 --memory 128m)
 engine run -d --name meter "${bare[@]}" -v "$work/driver:/driver:ro" -v "$work/results:/results" \
-	-e WATTMARK_NVML_LIBRARY=/driver/libnvidia-ml.so.1 -e WATTMARK_NVML_SCRIPT=/driver/script localhost/wattmark-amd64
+	-e WATTMARK_NVML_LIBRARY=/driver/libnvidia-ml.so.1 -e WATTMARK_NVML_SCRIPT=/driver/script -e WATTMARK_LOG_LEVEL=debug \
+	localhost/wattmark-amd64
 in_container() { engine exec meter /usr/local/bin/wattmark "$@"; }
 in_container ready || fail "not ready: $(engine logs meter 2>&1)"
 engine healthcheck run meter || fail "health check"
@@ -102,6 +103,7 @@ pid=$(engine inspect meter --format '{{.State.Pid}}')
 for line in 'Uid:.65532.65532.65532.65532' NoNewPrivs:.1 Seccomp:.2 CapEff:.0000000000000000 CapBnd:.0000000000000000; do
 	grep -q "^$line\$" "/proc/$pid/status" || fail "not $line"
 done
+engine logs meter 2>&1 | grep 'memory limit.* limit_mb=134 ' || fail "it does not know its limit of 128 MiB: $(engine logs meter 2>&1)"
 [ "$(nsenter -t "$pid" -n ip -o link | wc -l)" = 1 ] || fail "there is a network: $(nsenter -t "$pid" -n ip -o link)"
 
 in_container mark-start --run r1 --expected-num-gpus 2
