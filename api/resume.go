@@ -67,7 +67,8 @@ func (s *Server) endOfOtherBoot(mark window.Mark) {
 	}
 	var series []sampler.Series
 	last := mark.Start
-	for _, each := range s.config.State.OfOther(mark.Start) {
+	most := int(s.config.Sampler.Measurable()) / 2 // of what readings may take: memory is still empty
+	for _, each := range s.config.State.OfOther(mark.Start, most) {
 		if n := len(each.Readings); n > 0 && slices.Contains(mark.GPUs, each.Info.ID()) {
 			series = append(series, each)
 			if at := each.Readings[n-1].At; at.Sub(last) > 0 {

@@ -72,7 +72,7 @@ func (s *Sampler) Retention() time.Duration {
 
 // Measurable is how many readings of one GPU may be in hand at a time, being measured; 0: there is no bound.
 func (s *Sampler) Measurable() int64 {
-	most := 0
+	most := leastTicks // without a GPU
 	for _, f := range s.all() {
 		r := f.room()
 		most = max(most, r.ticks+r.extra)

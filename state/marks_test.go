@@ -107,7 +107,7 @@ func TestOfOther(t *testing.T) {
 	s = r.open(func(c *Config) { c.Boot = "next" })
 	r.fill(s, gpus(1), 3)
 	from := kept[60].Reading.At.Add(14*time.Second + 500*time.Millisecond) // 15 s are kept of the time before
-	all := s.OfOther(from)
+	all := s.OfOther(from, 0)
 	if len(all) != 2 || !reflect.DeepEqual(all[0].Info, gpus(2)[0]) || len(all[0].Readings) != 15 {
 		text, _ := json.Marshal(all)
 		t.Errorf("%d series: %.300s", len(all), text)

@@ -78,10 +78,10 @@ func (s *Store) Earlier(since sampler.Moment) iter.Seq[sampler.Kept] {
 }
 
 // OfOther returns the readings, from a moment on, of the boot and host of the marks that were found, with what the
-// recording says of their GPUs.
-func (s *Store) OfOther(from sampler.Moment) []sampler.Series {
+// recording says of their GPUs: all of them, or, where a GPU has more than most, the later ones more sparsely; 0: all.
+func (s *Store) OfOther(from sampler.Moment, most int) []sampler.Series {
 	var found Summary
-	var all []sampler.Series
+	var kept []*sparse
 	place := map[string]int{}
 	s.walk(sampler.Moment{}, &found, func(e entry) bool {
 		if e.session.Boot != s.found.Boot {
@@ -89,17 +89,21 @@ func (s *Store) OfOther(from sampler.Moment) []sampler.Series {
 		}
 		if e.gpu != nil {
 			if _, known := place[e.gpu.ID]; !known {
-				place[e.gpu.ID] = len(all)
-				all = append(all, sampler.Series{Info: e.gpu.Info})
+				place[e.gpu.ID] = len(kept)
+				kept = append(kept, &sparse{series: sampler.Series{Info: e.gpu.Info}, from: from, most: most})
 			}
 			return true
 		}
 		const before = 15e9 // ns: as much as a window's file keeps of the time before it
 		if i, known := place[e.kept.GPU]; known && !e.starts && from.Sub(e.kept.Reading.At) <= before {
-			all[i].Readings = append(all[i].Readings, e.kept.Reading)
+			kept[i].add(e.kept.Reading)
 		}
 		return true
 	})
+	var all []sampler.Series
+	for _, each := range kept {
+		all = append(all, each.all())
+	}
 	return all
 }
 
