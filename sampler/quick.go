@@ -8,6 +8,7 @@ const (
 	stepEvery = 10 * time.Millisecond
 	stepReads = 12          // at most: 120 ms
 	stepRest  = time.Second // between the beginnings of two such bursts: the counter is not for fast polling
+	stepMost  = 2           // as long as so many bursts is one that further marks prolong
 	openEvery = 100 * time.Millisecond
 )
 
@@ -23,17 +24,23 @@ type quick struct {
 // burst reads until the counter has stepped and, where there is instantaneous power, that was refreshed on what came
 // after the request alone.
 type burst struct {
-	from, last       Reading // when it was last asked for, and the newest
-	began            time.Time
+	from, last       Reading   // when it was last asked for, and the newest
+	began            time.Time // when it was last asked for
+	first            time.Time // when it first was
 	stepped, renewed bool
 	done             chan struct{}
 }
 
-// wait returns when the next reading is due: every stepEvery from the beginning on, however long the readings take.
-func (b *burst) wait() time.Duration { return stepEvery - time.Since(b.began)%stepEvery }
+// wait returns when the next reading is due: every stepEvery from the beginning on, however long the readings take and
+// however often they are asked for.
+func (b *burst) wait() time.Duration { return stepEvery - time.Since(b.first)%stepEvery }
 
 // over reports that the next reading would come too late: a mark-end waits for it.
-func (b *burst) over() bool { return time.Since(b.began)+b.wait() > stepReads*stepEvery }
+func (b *burst) over() bool {
+	const long = stepReads * stepEvery
+	next := b.wait()
+	return time.Since(b.began)+next > long || time.Since(b.first)+next > stepMost*long
+}
 
 // instantWindow is how far back the drivers' instantaneous power looks.
 const instantWindow = 25 * time.Millisecond
@@ -120,11 +127,12 @@ func (f *feed) follow() <-chan struct{} {
 		close(done)
 		return done
 	}
+	now := time.Now()
 	if !running {
-		f.quick.burst = &burst{done: make(chan struct{})}
-		f.quick.lastBurst = time.Now()
+		f.quick.burst = &burst{first: now, done: make(chan struct{})}
+		f.quick.lastBurst = now
 	}
-	*f.quick.burst = burst{from: latest, last: latest, began: time.Now(), done: f.quick.burst.done}
+	*f.quick.burst = burst{from: latest, last: latest, began: now, first: f.quick.burst.first, done: f.quick.burst.done}
 	f.hurry()
 	return f.quick.burst.done
 }

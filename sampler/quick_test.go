@@ -88,6 +88,23 @@ func TestFollowLeavesTheCounterAlone(t *testing.T) {
 	})
 }
 
+// Marks that come during a burst prolong it, a flood of them not without end: the counter rests most of the time.
+func TestAFloodOfFollowsEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startCalibrating(t, nil)
+		time.Sleep(20013 * time.Millisecond)
+		before := s.Latest()[0].Reads
+		const seconds = 20
+		for began := time.Now(); time.Since(began) < seconds*time.Second; time.Sleep(6 * time.Millisecond) {
+			go s.Follow(t.Context())
+		}
+		if reads := s.Latest()[0].Reads - before; reads > 26*seconds || reads < 12*seconds {
+			t.Errorf("%d reads in %d s, want 24 and the schedule's in each", reads, seconds)
+		}
+		synctest.Wait()
+	})
+}
+
 // A mark-end waits for the readings after it: what they take themselves does not add up.
 func TestFollowOfSlowCallsIsNotLonger(t *testing.T) {
 	for _, call := range []time.Duration{time.Millisecond, 7 * time.Millisecond, 12 * time.Millisecond} {
