@@ -66,11 +66,11 @@ func (b backend) now() api.Backend {
 
 // open finds the GPUs. Having none is not an error: the daemon then runs and says why.
 func (f backendFlags) open(clock sampler.Clock, log *slog.Logger) (backend, error) {
+	none := backend{Backend: api.Backend{Name: "none", Problems: []string{}}, close: func() {}}
 	host, err := os.Hostname()
 	if err != nil {
-		return backend{}, fmt.Errorf("host name: %w", err)
+		return none, fmt.Errorf("host name: %w", err)
 	}
-	none := backend{Backend: api.Backend{Name: "none", Problems: []string{}}, close: func() {}}
 	var found backend
 	switch f.Backend {
 	case "none":

@@ -43,7 +43,7 @@ func (c *serveCmd) serve(ctx context.Context, d daemon) error {
 		flags: c.backendFlags, clock: d.clock, samples: samples, store: store, log: d.log, now: d.backend,
 		memory: d.memory,
 	}
-	csv := c.openCSV(samples, seek.waiting, d.clock, start, d.log)
+	csv := c.openCSV(samples, d.clock, start, d.log)
 	defer csv.start(ctx)()
 	c.serveDCGM(ctx, samples, d.log)
 	if d.service {

@@ -94,10 +94,14 @@ func (s *seeker) start(ctx context.Context) (stop func()) {
 // run looks until all GPUs are there or ctx ends.
 func (s *seeker) run(ctx context.Context) {
 	for wait := firstLook; s.missing(); wait = min(2*wait, lastLook) {
-		select {
-		case <-ctx.Done():
+		if s.current().opening == nil { // else the look waits
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+		}
+		if ctx.Err() != nil {
 			return
-		case <-time.After(wait):
 		}
 		if s.look(ctx) || s.waiting() { // to wait for an answer costs the driver nothing
 			wait = firstLook / 2
@@ -127,16 +131,20 @@ func (s *seeker) look(ctx context.Context) bool {
 	return s.take(ctx, found, err)
 }
 
-// more takes in GPUs that a library shows now.
+// more takes in GPUs that a library shows now. Until they are sampled they are missing, so that no window begins without
+// them in between.
 func (s *seeker) more(now backend) bool {
+	held, pending := now, now.pending()
+	held.awaited = func() []awaited { return pending }
+	s.set(held, s.ours)
 	devices, more := now.late()
 	if !more {
 		now.late = nil
 	}
 	devices = chosen(devices, now.names)
 	now.devices = slices.Concat(now.devices, devices)
-	s.set(now, s.ours)
 	s.add(devices)
+	s.set(now, s.ours)
 	return len(devices) > 0
 }
 
@@ -151,11 +159,11 @@ func (s *seeker) take(ctx context.Context, found backend, err error) bool {
 		s.set(backend{Backend: api.Backend{Name: now.Name, Problems: found.Problems}, close: now.close}, false)
 		return false
 	}
+	s.add(found.devices) // before the one that says what is missing goes
 	s.set(found, true)
 	if len(found.devices) == 0 {
 		return false
 	}
-	s.add(found.devices)
 	s.log.Info("GPUs found", "backend", found.Name, "gpus", len(found.devices))
 	return true
 }

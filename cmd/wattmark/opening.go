@@ -59,22 +59,17 @@ func (o *opening) within(ctx context.Context, patience time.Duration) bool {
 	return false
 }
 
-// awaited is the library as long as it is being opened.
-func (o *opening) awaited() []awaited {
-	select {
-	case <-o.done:
-		return nil
-	default:
-		text := fmt.Sprintf("the driver's library has not come up for %.1f s: it wakes GPUs up, or a driver call hangs", time.Since(o.since).Seconds())
-		return []awaited{{text, o.since}}
-	}
+// awaited is the library, until the seeker has taken in what came of it.
+func (o *opening) awaited() awaited {
+	text := fmt.Sprintf("the driver's library has not come up for %.1f s: it wakes GPUs up, or a driver call hangs", time.Since(o.since).Seconds())
+	return awaited{text, o.since}
 }
 
 // pending is what was asked and has not answered.
 func (b backend) pending() []awaited {
 	switch {
 	case b.opening != nil:
-		return b.opening.awaited()
+		return []awaited{b.opening.awaited()}
 	case b.awaited != nil && !b.complete():
 		return b.awaited()
 	}

@@ -38,9 +38,9 @@ type csvLog struct {
 	reason string
 }
 
-// openCSV returns nil without --csv. The columns are those of the GPUs' vendor: as long as waiting says that the driver
-// has not answered, there is no header yet.
-func (f csvFlags) openCSV(samples *sampler.Sampler, waiting func() bool, clock sampler.Clock, start time.Time, log *slog.Logger) *csvLog {
+// openCSV returns nil without --csv. The columns are those of the GPUs' vendor: as long as there is no GPU there is no
+// header.
+func (f csvFlags) openCSV(samples *sampler.Sampler, clock sampler.Clock, start time.Time, log *slog.Logger) *csvLog {
 	if f.CSV == "" {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (f csvFlags) openCSV(samples *sampler.Sampler, waiting func() bool, clock s
 	add := func(rows []recording.Row) error {
 		if file == nil {
 			infos := samples.Infos()
-			if len(infos) == 0 && waiting() {
+			if len(infos) == 0 {
 				return nil
 			}
 			file = recording.NewFile(f.CSV, dialectOf(infos), times)

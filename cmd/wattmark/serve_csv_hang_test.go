@@ -26,7 +26,7 @@ func TestCSVDiskHangs(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = samples.Run(ctx) }()
-		c := csvFlags{CSV: "gpu_metrics.csv", CSVTime: "utc"}.openCSV(samples, func() bool { return false }, clock, start, slog.New(slog.DiscardHandler))
+		c := csvFlags{CSV: "gpu_metrics.csv", CSVTime: "utc"}.openCSV(samples, clock, start, slog.New(slog.DiscardHandler))
 		var written []recording.Row
 		hangUntil := start.Add(10 * time.Second)
 		c.append = func(rows []recording.Row) error {

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"wattmark/internal/amdsmidouble"
 	"wattmark/internal/nvmldouble"
 )
 
@@ -65,9 +67,14 @@ func TestStartWhileAGPUHangs(t *testing.T) {
 	}
 }
 
+// slowStart is more than the 1 or 2 s in which HTTP opens, for other tests run meanwhile, and less than what the drivers
+// were waited for before.
+const slowStart = 6 * time.Second
+
 // All calls hang when the daemon starts, of the library or of each GPU: it answers, says so, ends within 2 s, and takes
 // the GPUs in when the calls return.
 func TestStartWhileTheDriverHangs(t *testing.T) {
+	t.Parallel()
 	for name, hang := range map[string]func(*nvmldouble.Script){
 		"library": func(s *nvmldouble.Script) { s.InitHangs = true },
 		"GPUs": func(s *nvmldouble.Script) {
@@ -77,6 +84,7 @@ func TestStartWhileTheDriverHangs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			good, stuck := restless(time.Now()), restless(time.Now())
 			hang(&stuck)
 			l := newLives(t, stuck, "--interval", "100ms", "--gpus", "1,3")
@@ -85,7 +93,7 @@ func TestStartWhileTheDriverHangs(t *testing.T) {
 			began := time.Now()
 			d := l.next()
 			opened := time.Since(began)
-			if body := d.fetch("/readyz"); opened > 2900*time.Millisecond || d.status("/healthz") != 200 || d.status("/readyz") != 503 || !strings.Contains(body, "a driver call h") || strings.Contains(body, "no GPU") {
+			if body := d.fetch("/readyz"); opened > slowStart || d.status("/healthz") != 200 || d.status("/readyz") != 503 || !strings.Contains(body, "a driver call h") || strings.Contains(body, "no GPU") {
 				t.Errorf("opened after %v; /readyz: %s", opened, body)
 			}
 			if status, body := d.post("/v1/mark-start", "run", "r"); status != 503 || !strings.Contains(string(body), "a driver call h") || !strings.Contains(string(body), "gpu_waking") {
@@ -119,5 +127,40 @@ func TestStartWhileTheDriverHangs(t *testing.T) {
 				t.Errorf("SIGTERM: %v after %v", err, took)
 			}
 		})
+	}
+}
+
+// The same of AMD's library. The header of --csv waits for the vendor.
+func TestStartWhileAMDHangs(t *testing.T) {
+	t.Parallel()
+	good := amdsmidouble.New(2)
+	stuck := good
+	stuck.InitHang = true
+	library, env := amdLibrary(t, 26, stuck)
+	csv := filepath.Join(t.TempDir(), "gpu_metrics.csv")
+	program(t)
+	began := time.Now()
+	d := serve(t, env, "--backend", "amd", "--amdsmi-library", library, "--sysfs-root", t.TempDir(), "--interval", "100ms", "--csv", csv)
+	opened := time.Since(began)
+	if body := d.fetch("/readyz"); opened > slowStart || d.status("/healthz") != 200 || !strings.Contains(body, "has not come up") {
+		t.Errorf("opened after %v; /readyz: %s", opened, body)
+	}
+	_, file, _ := strings.Cut(env[0], "=")
+	if err := good.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	lifted := time.Now()
+	d.ready()
+	t.Logf("HTTP after %v; ready %v after the call returned", opened, time.Since(lifted))
+	var text []byte
+	waitFor(t, "rows of --csv", func() bool {
+		text, _ = os.ReadFile(csv)
+		return strings.Count(string(text), "\n") > 2
+	})
+	if !strings.HasPrefix(string(text), "timestamp,gpu,") {
+		t.Errorf("--csv: %.200s", text)
+	}
+	if took, err := d.stop(); err != nil || took > 2*time.Second {
+		t.Errorf("SIGTERM: %v after %v", err, took)
 	}
 }

@@ -32,13 +32,13 @@ _wattmark_run_name() {
 
 # Serve on the address $1 until it is ready: 0. 1: there is no GPU. 2: it has ended; the log says why.
 _wattmark_serve() {
-    local port_file why tries limit=40
+    local port_file why end=$((SECONDS + 10)) waking=$((SECONDS + 25))
     port_file=$(mktemp "${TMPDIR:-/tmp}/wattmark-port.XXXXXX") || return 2
     "$_wattmark_bin" serve --listen "$1" --port-file "$port_file" --csv "$_wattmark_csv" --interval "$_wattmark_interval" \
         --results-dir "$_wattmark_results" --watch-pid "$$" </dev/null >"$_wattmark_log" 2>&1 &
     GPU_MONITOR_PID=$!
     _wattmark_addr=$1
-    for ((tries = 0; tries < limit; tries++)); do
+    while ((SECONDS < end)); do
         if [[ $1 != unix:* && -s $port_file ]]; then
             _wattmark_addr=${1%:*}:$(<"$port_file")
         fi
@@ -56,7 +56,7 @@ _wattmark_serve() {
                 rm -f "$port_file"
                 return 1
             elif [[ $why == *"driver call"* ]]; then
-                limit=100 # GPUs wake up, or one hangs: after 20 s a window begins without it
+                end=$waking # GPUs wake up, or one hangs: after 20 s a window begins without it
             fi
         fi
         sleep 0.05
