@@ -145,7 +145,9 @@ func (f *feed) setOpen(change int) {
 	if change > 0 {
 		f.quick.opened = time.Now()
 	}
-	f.hurry()
+	if !f.info.HasCounter {
+		f.hurry()
+	}
 }
 
 // hurry wakes the feed's goroutine, for quickWait has changed.
