@@ -44,7 +44,8 @@ type result struct {
 	threads   int           // highest
 	files     [2]int        // descriptors before and after
 	cpu       float64       // percent of a core
-	wrong     float64       // windows that ended with another energy than the true one
+	wrong     float64       // windows, open all the time, that ended with another energy than the true one
+	truth     held          // of those that came and went
 	recovered time.Duration // until the daemon answers in 100 ms once the load is over
 }
 
@@ -52,7 +53,7 @@ type result struct {
 func scripted() nvmldouble.Script {
 	script := nvmldouble.Script{Origin: time.Now()}
 	for i := range 8 {
-		gpu := nvmldouble.H200(nvmldouble.Constant(500 + 10*float64(i)))
+		gpu := nvmldouble.H200(nvmldouble.Constant(watts(i)))
 		gpu.CounterPhase = time.Duration(i) * 12 * time.Millisecond
 		gpu.Latency, gpu.LatencyBusy = 20*time.Microsecond, true
 		script.GPUs = append(script.GPUs, gpu)
@@ -86,7 +87,7 @@ func (o options) measure(program daemon.Program, dir string, log io.Writer) (r *
 	all.Go(func() { r.watch(ctx, d.PID) })
 	all.Go(func() { r.bare = bare(ctx) })
 	all.Go(func() {
-		pace(ctx, o.marks/2, churn, &r.marked, func(i int) error { return mark(d, fmt.Sprintf("churn-%d", i)) })
+		pace(ctx, o.marks/2, churn, &r.marked, func(i int) error { return r.mark(d, fmt.Sprintf("churn-%d", i)) })
 	})
 	all.Go(func() {
 		pace(ctx, o.scrapes, 8, &r.scraped, func(int) error { _, err := d.Get("/metrics"); return err })
@@ -153,11 +154,14 @@ func bare(ctx context.Context) float64 {
 }
 
 // mark opens a window and ends it.
-func mark(d *daemon.Daemon, run string) error {
+func (r *result) mark(d *daemon.Daemon, run string) error {
 	if err := d.MarkStart(run); err != nil {
 		return err
 	}
-	_, err := d.MarkEnd(run)
+	answer, err := d.MarkEnd(run)
+	if err == nil {
+		r.truth.add(answer)
+	}
 	return err
 }
 

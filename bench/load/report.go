@@ -25,6 +25,7 @@ func (r *result) rows() [][2]string {
 		{"open windows, held", fmt.Sprint(open - churn)},
 		{"windows started and ended", ms(&r.marked)},
 		{"  that is, marks a minute", fmt.Sprintf("%.0f", 2*float64(len(r.marked.took))/r.took.Minutes())},
+		{"  of them", r.truth.String()},
 		{"scrapes", ms(&r.scraped)},
 		{"  that is, a second", fmt.Sprintf("%.0f", float64(len(r.scraped.took))/r.took.Seconds())},
 		{"/healthz", ms(&r.healthy)},
@@ -52,6 +53,7 @@ func (r *result) check(mostLate float64) error {
 	wrong(r.late > mostLate+r.bare || r.reads == 0, "99 %% of the readings were up to %.0f ms late, want %.0f + %.0f", r.late*1e3, mostLate*1e3, r.bare*1e3)
 	wrong(r.rss > mostMemory, "%.0f MB of memory, want at most %d", r.rss, mostMemory)
 	wrong(r.files[1] > r.files[0]+8, "%d descriptors became %d", r.files[0], r.files[1])
+	wrong(float64(r.truth.outside) > 0.05*float64(r.truth.gpus), "of the windows that came and went: %v", &r.truth)
 	wrong(r.wrong > 0, "%.0f windows were measured wrongly", r.wrong)
 	for _, t := range []struct {
 		name string
