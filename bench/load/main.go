@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"wattmark/bench/daemon"
+	"wattmark/internal/memcgroup"
 )
 
 func main() {
@@ -24,6 +26,7 @@ func main() {
 	flag.Float64Var(&o.marks, "marks", 10_000.0/60, "marks a second")
 	flag.Float64Var(&o.scrapes, "scrapes", 100, "scrapes a second")
 	flag.IntVar(&o.hostile, "hostile", 20, "clients of each bad kind at a time")
+	flag.Float64Var(&o.memory, "memory", 0, "MB of memory that the daemon may use, enforced; 0: no limit")
 	flag.Parse()
 	if err := run(o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -37,6 +40,7 @@ type options struct {
 	marks    float64 // a second
 	scrapes  float64 // a second
 	hostile  int
+	memory   float64 // MB; 0: no limit
 }
 
 func run(o options, out, log io.Writer) error {
@@ -49,12 +53,30 @@ func run(o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var group *memcgroup.Group
+	if o.memory > 0 {
+		if group, err = memcgroup.New(int64(o.memory * 1e6)); err != nil {
+			return err
+		}
+		defer func() { _ = group.Close() }() // the daemon has ended
+		program.Within = group.Command()
+	}
 	r, err := o.measure(program, dir, log)
 	if err != nil {
 		return err
 	}
 	for _, row := range r.rows() {
 		fmt.Fprintf(out, "%-52s %s\n", row[0], row[1])
+	}
+	if group != nil {
+		killed, err := group.Killed()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%-52s %d times\n", "killed for memory", killed)
+		if killed > 0 {
+			return errors.New("killed for memory")
+		}
 	}
 	return r.check(mostLate)
 }
