@@ -20,6 +20,7 @@ import (
 
 	"wattmark/bench/daemon"
 	"wattmark/internal/nvmldouble"
+	"wattmark/sampler"
 )
 
 // open is how many windows are open at once: the most that there may be, less those that come and go.
@@ -49,11 +50,14 @@ type result struct {
 	recovered time.Duration // until the daemon answers in 100 ms once the load is over
 }
 
-// scripted are eight GPUs at work.
-func scripted() nvmldouble.Script {
-	script := nvmldouble.Script{Origin: time.Now()}
+// scripted are eight GPUs at work: idle for a quarter of the time, then a peak and a plateau.
+func scripted(origin time.Time) nvmldouble.Script {
+	script := nvmldouble.Script{Origin: origin}
 	for i := range 8 {
-		gpu := nvmldouble.H200(nvmldouble.Constant(watts(i)))
+		gpu := nvmldouble.H200(nvmldouble.Trace{Decode: nvmldouble.Decode{
+			Idle: 100, Prefill: 670, Plateau: 500 + 10*float64(i), PrefillTime: 300 * time.Millisecond,
+			BusyTime: 3 * time.Second, Period: 4 * time.Second, Start: time.Duration(i) * 300 * time.Millisecond,
+		}})
 		gpu.CounterPhase = time.Duration(i) * 12 * time.Millisecond
 		gpu.Latency, gpu.LatencyBusy = 20*time.Microsecond, true
 		script.GPUs = append(script.GPUs, gpu)
@@ -63,7 +67,12 @@ func scripted() nvmldouble.Script {
 
 func (o options) measure(program daemon.Program, dir string, log io.Writer) (r *result, err error) {
 	r = &result{options: o, excess: &statuses{seen: map[string]int{}}}
-	d, err := program.Start(filepath.Join(dir, "run"), scripted(), log, "--log-level", "error")
+	origin := sampler.NewClock().Now() // the wall clock may be slewed meanwhile: only the monotonic one counts
+	script := scripted(origin.Wall())
+	r.truth.truth = func(gpu int, start, end sampler.Moment) float64 {
+		return script.TrueJoules(gpu, script.Origin.Add(start.Sub(origin)), script.Origin.Add(end.Sub(origin)))
+	}
+	d, err := program.Start(filepath.Join(dir, "run"), script, log, "--log-level", "error")
 	if err != nil {
 		return r, err
 	}
@@ -129,7 +138,10 @@ func (o options) measure(program daemon.Program, dir string, log io.Writer) (r *
 		if err != nil {
 			return r, err
 		}
-		truth := 8 * 535 * answer.End.Sub(answer.Start).Seconds()
+		truth := 0.0
+		for gpu := range script.GPUs {
+			truth += r.truth.truth(gpu, answer.Start, answer.End)
+		}
 		if !answer.Valid || answer.Energy == nil || *answer.Energy < 0.995*truth || *answer.Energy > 1.005*truth {
 			r.wrong++
 		}

@@ -8,13 +8,13 @@ import (
 	"sync"
 
 	"wattmark/bench/daemon"
+	"wattmark/sampler"
 )
-
-// watts is what the scripted GPU of an index draws all the time.
-func watts(index int) float64 { return 500 + 10*float64(index) }
 
 // held compares windows of many marks a second with the truth, GPU by GPU.
 type held struct {
+	truth func(gpu int, start, end sampler.Moment) float64
+
 	mu      sync.Mutex
 	gpus    int
 	outside int     // whose truth is farther from the energy than the bound
@@ -35,7 +35,7 @@ func (h *held) add(a daemon.Answer) {
 			h.outside++
 			continue
 		}
-		off := math.Abs(*gpu.Energy-watts(gpu.Index)*a.End.Sub(a.Start).Seconds()) - digits
+		off := math.Abs(*gpu.Energy-h.truth(gpu.Index, a.Start, a.End)) - digits
 		h.worst = max(h.worst, off / *gpu.Bound)
 		if off > *gpu.Bound {
 			h.outside++
