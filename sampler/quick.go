@@ -141,7 +141,7 @@ func (f *feed) follow() <-chan struct{} {
 func (f *feed) setOpen(change int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.quick.open += change
+	f.quick.open = max(0, f.quick.open+change) // a window may end that was opened before this GPU was there
 	if change > 0 {
 		f.quick.opened = time.Now()
 	}
