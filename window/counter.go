@@ -50,11 +50,10 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 			own := here / (here + there)
 			apart := next.joules - tr.counts[0].y - k.joules
 			step := stepped(s.power, next.watts, (s.power+next.watts)/2)
+			either := false // the step may be on either side of i
 			switch {
 			case square(apart) <= 4*(here+there):
-				if step && (next.watts > s.power) == (apart > 0) { // were the step before i, next would be right
-					k.hidden = 0.7 * (1 - own) * math.Abs(apart)
-				}
+				either = step
 			// Where power stepped meanwhile, and the two differ by more than their errors, one of them counts the
 			// other side's power: see acrossStep.
 			case step && (next.watts > s.power) != (apart > 0):
@@ -68,12 +67,35 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 				k.hidden = math.Abs(apart) / 2
 			}
 			k.joules += own * apart
+			if either {
+				k.hidden = tr.eitherSide(s, next, k.joules, period)
+			}
 			tick = (1-own)*tick + own*next.tick
 			power = math.Hypot((1-own)*power, own*next.power)
 		}
 		k.own = math.Sqrt(square(tick) + square(power) + square(s.power*s.half)/3)
 	}
 	return k
+}
+
+// eitherSide returns the standard deviation of joules as E at a reading where power went from what was read there to
+// what it was until the next tick in one step, before or after the reading, as what the counter counted and the time of
+// its tick say. When that tick was is known to within two readings; for each such time E is the higher of what the tick
+// before says with the old power and this one with the new (the lower, for a step down).
+func (tr *trace) eitherSide(s sample, next backwards, joules, period float64) float64 {
+	const times = 8
+	sum := 0.0
+	for i := range times {
+		span := next.span + next.between*((float64(i)+0.5)/times-0.5)
+		old := s.y - tr.counts[0].y + s.power*(period-span)
+		after := next.count - tr.counts[0].y - next.watts*span
+		e := max(old, after)
+		if next.watts < s.power {
+			e = min(old, after)
+		}
+		sum += square(e-joules) / times
+	}
+	return math.Sqrt(sum)
 }
 
 // renewed is after how many seconds instantaneous power knows nothing of before: a refresh, and what it looks back.
@@ -88,7 +110,11 @@ const nearReading = 0.025
 
 // backwards is an estimate of E at a reading from the counter's next tick, with its standard deviations for when the tick
 // was and for what the power was until then.
-type backwards struct{ joules, tick, power, watts float64 }
+type backwards struct {
+	joules, tick, power, watts float64
+	count                      float64 // what the counter said after the tick
+	span, between              float64 // seconds to the tick, and how wide the range of that is
+}
 
 // untilTick goes back from the counter's next tick to reading i: E = C' − P'·(t' − t) with the power P' after i. Readings
 // close by must have seen the tick, and the instantaneous power refreshed on data from after i alone. Where a load ends
@@ -141,6 +167,7 @@ func (tr *trace) untilTick(i int, period, usual float64) (backwards, bool) {
 		tick:   watts * between / math.Sqrt(12),
 		power:  span * sigma,
 		watts:  watts,
+		count:  counts[tick].y, span: span, between: between,
 	}, true
 }
 

@@ -15,7 +15,7 @@ func (e estimate) judge(gpu *GPU, lim Limits) {
 		// A GPU uses something between nothing and its limit: what windows of milliseconds are known to.
 		most := math.Inf(1)
 		if limit, ok := gpu.PowerLimit.Known(); ok && limit > 0 {
-			most = overLimit * limit * e.span
+			most = max(overLimit*limit*e.span, gpu.Energy.Or(0)) // of a few ms the energy itself may be more than there can be
 		}
 		gpu.Bound, gpu.SharedBound = sampler.Some(min(2*all, most)), sampler.Some(min(2*shared, most))
 		gpu.AvgPower = divide(gpu.Energy, e.span)

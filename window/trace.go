@@ -138,6 +138,7 @@ type estimate struct {
 	start, end  edge
 	gapVariance float64        // J², of stretches without readings
 	dates       func() float64 // J², of readings whose times are not known well; nil: none
+	brief       float64        // J: a window shorter than a refresh of power is not known better than this
 	bracketed   bool
 	alone       bool // the power just outside the window, on both sides, is less than half of that in it
 }
@@ -157,7 +158,23 @@ func (tr *trace) estimate(method Method, samples []sample, c curve) estimate {
 		behind = min(behind, s.power)
 	}
 	e.alone = max(samples[first].power, behind) < (e.end.joules-e.start.joules)/tr.span/2
+	if tr.span < renewed {
+		e.brief = tr.brief(samples, e.end.joules-e.start.joules)
+	}
 	return e
+}
+
+// brief returns by how much the energy of a window may be off that is shorter than a refresh of power: it was used at some
+// power of those seen around it, which may all be from the other side of a step.
+func (tr *trace) brief(samples []sample, joules float64) float64 {
+	const around = 0.2 // s: a refresh, what it looks back, and the time to the next reading among a flood of marks
+	lo, hi := math.Inf(1), 0.0
+	for _, s := range samples {
+		if s.x >= -around && s.x <= tr.span+around {
+			lo, hi = min(lo, s.power), max(hi, s.power)
+		}
+	}
+	return max(0, joules-lo*tr.span, hi*tr.span-joules)
 }
 
 // energy is E(end) − E(start): never negative, for E never falls.
@@ -180,7 +197,7 @@ func (e estimate) sigma() (all, shared float64) {
 	if e.dates != nil {
 		own2 += e.dates()
 	}
-	return math.Sqrt(own2 + shared2), math.Sqrt(shared2)
+	return max(math.Sqrt(own2+shared2), e.brief/2), math.Sqrt(shared2)
 }
 
 func square(x float64) float64 { return x * x }
