@@ -54,6 +54,7 @@ type Store struct {
 	found  marksFile
 
 	wake, urgent   chan struct{} // capacity 1: there is something to write; somebody waits for it
+	complete       chan struct{} // capacity 1: there is a reading of each GPU to write
 	closing, ended chan struct{}
 	saving         saver
 
@@ -61,6 +62,7 @@ type Store struct {
 	index         map[string]int // by ID
 	gpus          []gpuLine
 	buffer, spare []byte
+	rows          int // in buffer
 	waiting       []chan error
 	dropped       uint64
 	summary       Summary
@@ -83,7 +85,7 @@ func Open(config Config) (*Store, error) {
 	config.MaxAge, config.MaxBytes = cmp.Or(config.MaxAge, DefaultMaxAge), cmp.Or(config.MaxBytes, DefaultMaxBytes)
 	s := &Store{
 		config: config, log: config.Logger, index: map[string]int{},
-		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), complete: make(chan struct{}, 1),
 		closing: make(chan struct{}), ended: make(chan struct{}),
 		self: session{Boot: config.Boot, Host: config.Host, At: config.Clock.Now()},
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// gather is how long the writer waits for the readings of the other GPUs of the same tick.
+	// gather is how long the writer waits for the readings of the other GPUs of the same tick, and writes are apart.
 	gather = 30 * time.Millisecond
 	// bufferLimit is what may wait for a disk that does not answer: an hour of eight GPUs at 1 Hz is 3 MB.
 	bufferLimit = 4 << 20
@@ -27,13 +27,18 @@ func (s *Store) Keep(kept sampler.Kept) {
 	full := len(s.buffer) > bufferLimit
 	if known && !full {
 		s.buffer = appendRow(s.buffer, index, kept.Extra, kept.Reading)
+		s.rows++
 	}
 	if full {
 		s.dropped++
 	}
+	complete := known && s.rows >= len(s.index)
 	s.mu.Unlock()
 	if known {
 		signal(s.wake)
+	}
+	if complete {
+		signal(s.complete)
 	}
 }
 
@@ -77,11 +82,16 @@ func (s *Store) Dropped() uint64 {
 // write writes what comes until the store is closed. It is the only one that touches the file.
 func (s *Store) write() {
 	defer close(s.ended)
-	for {
+	for written := (time.Time{}); ; {
 		closing := false
 		select {
 		case <-s.wake:
+			complete := s.complete
+			if time.Since(written) < gather {
+				complete = nil // readings come fast
+			}
 			select {
+			case <-complete: // this thread need not sleep and wake up again for them
 			case <-time.After(gather):
 			case <-s.urgent:
 			case <-s.closing:
@@ -92,7 +102,14 @@ func (s *Store) write() {
 			closing = true
 		}
 		s.mu.Lock()
+		for _, signalled := range []chan struct{}{s.wake, s.complete} { // for readings that are in the buffer
+			select {
+			case <-signalled:
+			default:
+			}
+		}
 		text, waiting := s.buffer, s.waiting
+		s.rows, written = 0, time.Now()
 		s.buffer, s.waiting = s.spare[:0], nil
 		s.mu.Unlock()
 		err := s.put(text)
