@@ -75,7 +75,21 @@ func (tr *trace) counterKnot(i int, s sample) knot {
 		}
 		k.own = math.Sqrt(square(tick) + square(power) + square(s.power*s.half)/3)
 	}
+	if most, ok := tr.nextCount(i); ok && k.joules > most { // E never falls
+		k.hidden = math.Hypot(k.hidden, (k.joules-most)/2)
+		k.joules = most
+	}
 	return k
+}
+
+// nextCount returns what the counter says after its next tick, which E at reading i cannot exceed. Later it says little.
+func (tr *trace) nextCount(i int) (joules float64, ok bool) {
+	for j := i + 1; j < len(tr.counts) && tr.counts[j].x-tr.counts[i].x < soon; j++ {
+		if tr.counts[j].y != tr.counts[i].y {
+			return tr.counts[j].y - tr.counts[0].y, tr.counts[j].y > tr.counts[i].y
+		}
+	}
+	return 0, false
 }
 
 // eitherSide returns the standard deviation of joules as E at a reading where power went from what was read there to

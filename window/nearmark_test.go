@@ -88,3 +88,20 @@ func TestWindowsOfMillisecondsNearAStep(t *testing.T) {
 		t.Logf("%.1f %%, worst %.1f bounds", 100*got, worst)
 	}
 }
+
+// The counter never falls, and says E at its last tick: E at a mark is at least the count there, and at most the next one.
+func TestEnergyIsBetweenTheCountsAround(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 9))
+	for _, shape := range shapes() {
+		for range 150 {
+			tr := newTrial(random, "H200", shape, 3*random.Float64()).burst()
+			count := func(at float64) float64 { return tr.gpu.At(at).EnergyJoules.Or(math.NaN()) }
+			const soon = 0.12 // s after a mark, when it was last read in the burst
+			r := tr.measure("")
+			least, most := count(tr.b)-count(tr.a+soon), count(tr.b+soon)-count(tr.a)
+			if energy := r.Energy().Or(math.NaN()); !(energy >= least-1e-6 && energy <= most+1e-6) {
+				t.Errorf("%s: %.3f J from %g to %g s; the counts around allow %.3f to %.3f J", shape.name, energy, tr.a, tr.b, least, most)
+			}
+		}
+	}
+}
