@@ -29,6 +29,8 @@ type ended struct {
 	waiting bool // the aggregate is not patched yet
 
 	interrupted bool // the file of a window whose daemon stopped
+
+	turn *turn // of who is computing it now, from its file
 }
 
 // unsettled reports that the request names files again with which something went wrong the last time.

@@ -50,7 +50,12 @@ func (s *Server) conclude(e *ended) error {
 	defer release()
 	src := yielding{s.source(e, benchmark)}
 	var result window.Result
-	if err := s.inTurn(func() { result = agg.Conclude(src, e.span, s.config.Limits, benchmark) }); err != nil {
+	err = s.inTurns(func(t *turn) {
+		e.turn = t
+		result = agg.Conclude(src, e.span, s.config.Limits, benchmark)
+	})
+	e.turn = nil
+	if err != nil {
 		return err
 	}
 	result.Backend = s.config.Backend().Name

@@ -2,6 +2,7 @@ package api
 
 import (
 	"iter"
+	"os"
 
 	"wattmark/agg"
 	"wattmark/sampler"
@@ -20,12 +21,14 @@ func (s *Server) checkWindow(e *ended) error {
 }
 
 func (f fromFile) each(visit func(sampler.Series)) error {
-	file, err := f.s.openWindow(f.e)
+	var file *os.File
+	var err error
+	f.e.turn.away(func() { file, err = f.s.openWindow(f.e) })
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }() // only read from
-	_, err = agg.ReadWindow(file, func(s sampler.Series) sampler.Series {
+	_, err = agg.ReadWindow(fromDisk{file, f.e.turn}, func(s sampler.Series) sampler.Series {
 		visit(s)
 		return sampler.Series{}
 	})

@@ -51,16 +51,58 @@ func newLoad() load {
 func (l load) turn(ctx context.Context) (end func(), err error) { return acquire(ctx, l.work, 1) }
 
 // inTurn computes what cannot be asked for again, in its turn.
-func (s *Server) inTurn(compute func()) error {
+func (s *Server) inTurn(compute func()) error { return s.inTurns(func(*turn) { compute() }) }
+
+// inTurns computes what now and then waits for a disk, which may hang: it gives its turn back meanwhile.
+func (s *Server) inTurns(compute func(*turn)) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
 	defer cancel()
-	end, err := s.load.turn(ctx)
-	if err != nil {
+	t := &turn{load: s.load}
+	if t.end, err = s.load.turn(ctx); err != nil {
 		return err
 	}
-	defer end()
-	compute()
+	defer func() { t.end() }()
+	compute(t)
 	return nil
+}
+
+// turn is one's turn to compute; nil: it is not needed.
+type turn struct {
+	load load
+	end  func()
+}
+
+// away gives the turn back while it does something, and waits for another one.
+func (t *turn) away(do func()) {
+	if t == nil {
+		do()
+		return
+	}
+	t.end()
+	do()
+	t.end, _ = t.load.turn(context.Background()) // nobody has a turn for long
+}
+
+// toDisk writes, and fromDisk reads, without the turn of who does.
+type (
+	toDisk struct {
+		to   io.Writer
+		turn *turn
+	}
+	fromDisk struct {
+		from io.Reader
+		turn *turn
+	}
+)
+
+func (d toDisk) Write(text []byte) (n int, err error) {
+	d.turn.away(func() { n, err = d.to.Write(text) })
+	return n, err
+}
+
+func (d fromDisk) Read(into []byte) (n int, err error) {
+	d.turn.away(func() { n, err = d.from.Read(into) })
+	return n, err
 }
 
 // yielding lets others go first between two GPUs: the readings that are due above all. The scheduler itself would let one
@@ -76,32 +118,6 @@ func (y yielding) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
 			}
 		}
 	}
-}
-
-// inTurns computes what is written to w piece by piece: in turns, that end while a piece is written. A disk may hang.
-func (s *Server) inTurns(w io.Writer, compute func(w io.Writer) error) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
-	defer cancel()
-	pieces := &pieces{to: w, load: s.load}
-	if pieces.end, err = s.load.turn(ctx); err != nil {
-		return err
-	}
-	defer func() { pieces.end() }()
-	return compute(pieces)
-}
-
-// pieces is a writer without a turn while it writes.
-type pieces struct {
-	to   io.Writer
-	load load
-	end  func()
-}
-
-func (p *pieces) Write(text []byte) (n int, err error) {
-	p.end()
-	n, err = p.to.Write(text)
-	p.end, _ = p.load.turn(context.Background()) // nobody has a turn for long
-	return n, err
 }
 
 // hold waits until so many more readings of a GPU may be in hand, and returns what gives them back.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,13 @@ func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq
 		return err
 	}
 	return atomicfile.Stream(s.results(), s.windowFile(e.mark.Run), func(w io.Writer) error {
-		err := s.inTurns(w, func(w io.Writer) error { return agg.EncodeWindow(w, result, s.config.Limits, mark, series) })
-		if err != nil {
+		var failed error
+		err := s.inTurns(func(t *turn) {
+			e.turn = t
+			failed = agg.EncodeWindow(toDisk{w, t}, result, s.config.Limits, mark, series)
+		})
+		e.turn = nil
+		if err := cmp.Or(err, failed); err != nil {
 			return err
 		}
 		_, err = w.Write([]byte("\n"))
