@@ -22,14 +22,17 @@ type probed struct {
 // asking is a probe that was begun.
 type asking struct {
 	answer chan probed
-	since  time.Time
-	failed bool // it has come back, without a GPU
+	since  time.Time // when it was first asked
+	failed bool      // it has come back, without a GPU
 }
 
 // begin probes the GPU of an index.
 func (l *Library) begin(index int) {
-	answer := make(chan probed, 1)
-	l.probes[index] = &asking{answer: answer, since: time.Now()}
+	answer, since := make(chan probed, 1), time.Now()
+	if before := l.probes[index]; before != nil { // a GPU whose calls fail after a while does not wake up each time
+		since = before.since
+	}
+	l.probes[index] = &asking{answer: answer, since: since}
 	l.probing.Add(1)
 	go func() {
 		device, err := l.probe(index, l.config)

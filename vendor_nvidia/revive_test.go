@@ -215,8 +215,12 @@ func TestLateGPUs(t *testing.T) {
 	if n := len(library.Devices()); n != 1 || len(library.Problems()) != 1 || len(library.Awaited()) != 1 {
 		t.Fatalf("%d GPUs, problems %q, awaited %v", n, library.Problems(), library.Awaited())
 	}
+	since := library.probes[1].since
 	if found, more := library.Late(); len(found) != 0 || !more || library.probing.Load() != 1 {
 		t.Errorf("nothing has changed: %d found, more %v, %d probes run", len(found), more, library.probing.Load())
+	}
+	if again := library.probes[1].since; again != since {
+		t.Errorf("GPU 1 is taken to have been asked for the first time %v later: it would count as one that wakes up", again.Sub(since))
 	}
 	script.GPUs[1] = gpu()
 	play(t, script)
