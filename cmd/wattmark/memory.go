@@ -80,8 +80,9 @@ func inMB(bytes int64) int64 { return (bytes + mb/2) / mb }
 
 // short reports for how long readings stay in memory, where it is less than what was asked for.
 func (m *memory) short(samples *sampler.Sampler) (kept, asked time.Duration, short bool) {
-	kept, asked = samples.Retention().Round(time.Second), samples.Asked()
-	return kept, asked, m != nil && kept < asked
+	kept, asked = samples.Retention(), samples.Asked()
+	whole := kept+samples.Interval() > asked // as many readings as fit into that time
+	return kept.Round(time.Second), asked, m != nil && m.readings > 0 && !whole
 }
 
 // say warns where readings stay in memory for less time than was asked for, once for each length of it.
