@@ -30,7 +30,8 @@ type ended struct {
 
 	interrupted bool // the file of a window whose daemon stopped
 
-	turn *turn // of who is computing it now, from its file
+	turn   *turn // of who is computing it now, from its file
+	failed error // why that could not be read
 }
 
 // unsettled reports that the request names files again with which something went wrong the last time.

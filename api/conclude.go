@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,12 +51,13 @@ func (s *Server) conclude(e *ended) error {
 	defer release()
 	src := yielding{s.source(e, benchmark)}
 	var result window.Result
+	e.failed = nil
 	err = s.inTurns(func(t *turn) {
 		e.turn = t
 		result = agg.Conclude(src, e.span, s.config.Limits, benchmark)
 	})
 	e.turn = nil
-	if err != nil {
+	if err := cmp.Or(err, e.failed); err != nil {
 		return err
 	}
 	result.Backend = s.config.Backend().Name

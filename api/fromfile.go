@@ -45,6 +45,7 @@ func (f fromFile) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
 			}
 		})
 		if err != nil { // it was whole when it was checked
+			f.e.failed = err
 			f.s.config.Logger.Warn("window file not read", "window", f.e.mark.Run, "err", err)
 		}
 	}

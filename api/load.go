@@ -21,10 +21,13 @@ import (
 const (
 	// atWork are requests that compute at the same time: the scheduler gives each 10 ms before a reading gets its turn.
 	atWork = 2
-	// inHand are readings of one GPU, at 200 bytes while they are being measured: those of a day at 1 Hz, once.
+	// inHand are readings of one GPU, at 250 bytes while they are being measured: those of a day at 1 Hz, once.
 	inHand = 100_000
 	// least is what the shortest window counts for: its answer, its files, its request.
 	least = 500
+	// inSending are answers of a window's file at the same time: a client may take its time, and each has up to one GPU's
+	// readings in memory.
+	inSending = 4
 	// inFiles are requests that patch a benchmark's files at the same time: an aggregate may have 16 MB, and is held twice.
 	inFiles = 2
 )
@@ -41,10 +44,14 @@ type load struct {
 	work     *semaphore.Weighted
 	readings *semaphore.Weighted
 	files    *semaphore.Weighted
+	sending  *semaphore.Weighted
 }
 
 func newLoad() load {
-	return load{work: semaphore.NewWeighted(atWork), readings: semaphore.NewWeighted(inHand), files: semaphore.NewWeighted(inFiles)}
+	return load{
+		work: semaphore.NewWeighted(atWork), readings: semaphore.NewWeighted(inHand), files: semaphore.NewWeighted(inFiles),
+		sending: semaphore.NewWeighted(inSending),
+	}
 }
 
 // turn waits for one's turn to compute, and returns what ends it. Nobody who has it waits for a client or a disk.

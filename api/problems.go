@@ -57,7 +57,7 @@ func problemKinds() []problemKind {
 		},
 		{
 			errExpired, http.StatusNotFound, "window_expired",
-			"readings do not go back that far; raise `--retention`, or mark live",
+			"readings do not go back that far; raise `--retention` (or the memory limit, where it is what bounds them), or mark live",
 		},
 		{
 			errMethod, http.StatusMethodNotAllowed, "method_not_allowed",

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -213,4 +214,29 @@ func TestArchiveIsBounded(t *testing.T) {
 	if len(a.locks) != 0 {
 		t.Errorf("locks are left: %v", a.locks)
 	}
+}
+
+// A window's file that cannot be read to its end when it was whole a moment ago is left as it is: nothing is measured from
+// a part of it, and nothing written over it.
+func TestFileThatBreaksWhileItIsRead(t *testing.T) {
+	inBubble(t, options{}, func(d *daemon) {
+		d.post("/v1/mark-start", "run=r").window()
+		time.Sleep(3 * time.Second)
+		d.post("/v1/mark-end", "run=r").result()
+		e, ok := d.server.findEnded("r")
+		if !ok {
+			t.Fatal("the window is not there")
+		}
+		whole := d.read("power_window_r.json")
+		d.write("power_window_r.json", string(whole)[:len(whole)*2/3])
+		for range (fromFile{d.server, e}).Series(e.span.Start, e.span.End) {
+			continue
+		}
+		if e.failed == nil {
+			t.Error("nobody is told")
+		}
+		if err := d.server.writeWindowFile(window.Result{}, e, func(func(sampler.Series) bool) {}); err == nil {
+			t.Error("the window's file was written over")
+		}
+	})
 }

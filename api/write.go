@@ -74,7 +74,7 @@ func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq
 			failed = agg.EncodeWindow(toDisk{w, t}, result, s.config.Limits, mark, series)
 		})
 		e.turn = nil
-		if err := cmp.Or(err, failed); err != nil {
+		if err := cmp.Or(err, failed, e.failed); err != nil { // the old file is the better one
 			return err
 		}
 		_, err = w.Write([]byte("\n"))
@@ -120,7 +120,7 @@ func (s *Server) writeBenchmarkFiles(f fields, result *window.Result, sources ag
 
 // filesAtOnce is what one request counts for of those that patch files: where memory is short, all.
 func (s *Server) filesAtOnce() int64 {
-	if s.config.MaxAggregate > 0 {
+	if 0 < s.config.MaxAggregate && s.config.MaxAggregate < agg.MaxAggregate {
 		return inFiles
 	}
 	return 1
