@@ -116,10 +116,8 @@ func (f *feed) run(ctx context.Context, start time.Time, interval time.Duration)
 		}
 	}
 	for {
-		select { // the schedule goes first, however many ask
-		case <-timer.C:
+		if !time.Now().Before(next) { // the schedule goes first, however many ask
 			tick()
-		default:
 		}
 		select {
 		case <-ctx.Done():
