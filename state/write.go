@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -86,6 +87,7 @@ func (s *Store) write() {
 		closing := false
 		select {
 		case <-s.wake:
+			runtime.Gosched() // for the other GPUs: the timer below would wake the process up, used or not
 			complete := s.complete
 			if time.Since(written) < gather {
 				complete = nil // readings come fast
