@@ -12,7 +12,7 @@ import (
 // What is shipped for Prometheus and Grafana asks for nothing that /metrics does not have. That each query also returns
 // data is tested against a real Prometheus (make test-real).
 func TestDeployedQueriesAreOfTheCatalogue(t *testing.T) {
-	known := catalogue(t)
+	known := listed(t)
 	for file, least := range map[string]int{
 		"../deploy/prometheus/wattmark.rules.yml": 11, "../deploy/prometheus/wattmark.rules.test.yml": 11, "../deploy/grafana/wattmark.json": 25,
 	} {

@@ -20,7 +20,7 @@ func TestDocument(t *testing.T) {
 	if !okBegin || !okEnd {
 		t.Fatalf("%s lacks %q or %q", file, begin, end)
 	}
-	want := head + begin + catalogue(t) + end + tail
+	want := head + begin + listed(t) + end + tail
 	if updating() {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -30,14 +30,14 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// catalogue is the table of wattmark's own metrics.
-func catalogue(t *testing.T) string {
+// listed is the table of wattmark's own metrics.
+func listed(t *testing.T) string {
 	t.Helper()
 	m := New(options(fixed()...))
 	ask(m)
 	m.Ended("0a", ended("run"), false)
 	m.Serving(served)
-	families, err := m.Registry().Gather()
+	families, err := checked(&m.catalogue).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,39 +32,31 @@ type Options struct {
 
 // Metrics is the handler of /metrics.
 type Metrics struct {
-	registry *prometheus.Registry
+	catalogue
+
 	handler  http.Handler
 	windows  *windows
 	requests *requests
 }
 
-// New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself, in a registry of
-// their own.
+// New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself.
 func New(o Options) *Metrics {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		newCollector(o),
-		newRuntimeCollector(),
-		newProcessCollector(),
-	)
-	m := &Metrics{registry: registry, windows: newWindows(), requests: newRequests()}
-	registry.MustRegister(m.windows, m.requests.counter)
-	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	m := &Metrics{catalogue: catalogue{counted: registry}, requests: newRequests()}
+	m.windows = newWindows(&m.catalogue)
+	m.tellers(newReadings(&m.catalogue, o), newGoRuntime(&m.catalogue), newProcess(&m.catalogue), m.windows)
+	registry.MustRegister(m.requests.counter)
+	handler := promhttp.HandlerForTransactional(&m.catalogue, promhttp.HandlerOpts{
 		ErrorLog:            errorLog(o.Logger),
 		ErrorHandling:       promhttp.ContinueOnError, // one bad series must not hide the others
 		Registry:            registry,
 		MaxRequestsInFlight: 8,
-		CoalesceGather:      true,
-		Timeout:             5 * time.Second,
 		EnableOpenMetrics:   true,
 		DisableCompression:  true, // it takes as much CPU as all the rest, and 800 kB, for 20 kB
 	})
 	m.handler = promhttp.InstrumentMetricHandler(registry, handler)
 	return m
 }
-
-// Registry is where other packages register metrics of their own.
-func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // ServeHTTP answers a scrape in the Prometheus text format, or in OpenMetrics where the scraper prefers it.
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }

@@ -1,71 +1,73 @@
 package metrics
 
 import (
+	"bytes"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-// processCollector writes the usual metrics of this process. client_golang's own collector took half of a scrape: it
-// reads and parses six files of /proc, among them the host's interrupts for the start time at every scrape.
-type processCollector struct {
+// process tells the usual metrics of this process. client_golang's own collector took half of a scrape: it reads and
+// parses six files of /proc, among them the host's interrupts for the start time at every scrape.
+type process struct {
 	started time.Time
+	statm   *os.File // nil where there is none, as all of /proc
+	files   *os.File // the folder of the open files
 
-	cpu, resident, virtual, openFiles, maxFiles, start *prometheus.Desc
+	cpu, resident, virtual, openFiles, maxFiles, start *family
 }
 
-func newProcessCollector() *processCollector {
-	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("process_"+name, help, nil, nil) }
-	return &processCollector{
-		started:   time.Now(),
-		cpu:       desc("cpu_seconds_total", "CPU time of this process, user and system."),
-		resident:  desc("resident_memory_bytes", "Resident memory of this process."),
-		virtual:   desc("virtual_memory_bytes", "Virtual memory of this process."),
-		openFiles: desc("open_fds", "Open file descriptors of this process."),
-		maxFiles:  desc("max_fds", "File descriptors that this process may have open."),
-		start:     desc("start_time_seconds", "Unix time at which this process started."),
+func newProcess(c *catalogue) *process {
+	statm, _ := os.Open("/proc/self/statm")
+	files, _ := os.Open(openFilesFolder)
+	return &process{
+		started: time.Now(), statm: statm, files: files,
+		cpu:       c.counter("process_cpu_seconds_total", "CPU time of this process, user and system."),
+		resident:  c.gauge("process_resident_memory_bytes", "Resident memory of this process."),
+		virtual:   c.gauge("process_virtual_memory_bytes", "Virtual memory of this process."),
+		openFiles: c.gauge("process_open_fds", "Open file descriptors of this process."),
+		maxFiles:  c.gauge("process_max_fds", "File descriptors that this process may have open."),
+		start:     c.gauge("process_start_time_seconds", "Unix time at which this process started."),
 	}
 }
 
-// Describe lists the metrics.
-func (c *processCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.cpu, c.resident, c.virtual, c.openFiles, c.maxFiles, c.start} {
-		to <- desc
-	}
-}
-
-// Collect writes what the system tells; off Linux that is less.
-func (c *processCollector) Collect(to chan<- prometheus.Metric) {
-	out := writer{to}
-	out.gauge(c.start, float64(c.started.UnixMilli())/1e3)
+// tell writes what the system tells; off Linux that is less.
+func (p *process) tell() {
+	p.start.set(float64(p.started.UnixMilli()) / 1e3)
 	var used syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil {
-		out.counter(c.cpu, float64(used.Utime.Nano()+used.Stime.Nano())/1e9)
+		p.cpu.set(float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9)
 	}
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-		out.gauge(c.maxFiles, float64(limit.Cur))
+		p.maxFiles.set(float64(limit.Cur))
 	}
-	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
-		out.gauge(c.openFiles, float64(len(open)-1)) // one is that of the folder itself
+	if open := p.open(); open > 0 {
+		p.openFiles.set(float64(open))
 	}
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return
-	}
-	for i, field := range strings.Fields(string(text)) {
-		pages, err := strconv.ParseFloat(field, 64)
-		switch {
-		case err != nil || i > 1:
-			return
-		case i == 0:
-			out.gauge(c.virtual, pages*float64(os.Getpagesize()))
-		default:
-			out.gauge(c.resident, pages*float64(os.Getpagesize()))
+	var text [128]byte
+	n, _ := p.statm.ReadAt(text[:], 0)
+	fields := bytes.Fields(text[:n])
+	for i, family := range []*family{p.virtual, p.resident} {
+		if i < len(fields) {
+			if pages, err := strconv.ParseFloat(string(fields[i]), 64); err == nil {
+				family.set(pages * float64(os.Getpagesize()))
+			}
 		}
 	}
+}
+
+const openFilesFolder = "/proc/self/fd"
+
+// open is how many files are open. Since Linux 6.2 that is the size of their folder; before, they are counted.
+func (p *process) open() int {
+	if info, err := p.files.Stat(); err == nil && info.Size() > 0 {
+		return int(info.Size())
+	}
+	open, err := os.ReadDir(openFilesFolder)
+	if err != nil {
+		return 0
+	}
+	return len(open) - 1 // one is that of the folder itself
 }

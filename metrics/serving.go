@@ -1,10 +1,6 @@
 package metrics
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"wattmark/sampler"
-)
+import "wattmark/sampler"
 
 // Serving is what is known of the inference server beside which power is measured, over the last minute.
 type Serving struct {
@@ -15,38 +11,27 @@ type Serving struct {
 }
 
 // Serving adds the metrics of an inference server's tokens. of is called at every scrape.
-func (m *Metrics) Serving(of func() Serving) { m.registry.MustRegister(newServing(of)) }
+func (m *Metrics) Serving(of func() Serving) { m.tellers(newServing(&m.catalogue, of)) }
 
 type serving struct {
 	of             func() Serving
-	up, rate, cost *prometheus.Desc
+	up, rate, cost *family
 }
 
-func newServing(of func() Serving) *serving {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("wattmark_"+name, help, labels, nil)
-	}
-	return &serving{
+func newServing(c *catalogue, of func() Serving) serving {
+	return serving{
 		of:   of,
-		up:   desc("tokens_up", "Whether the inference server's counts are being read (--tokens-from).", "engine"),
-		rate: desc("tokens_per_second", "Tokens that the inference server counted over the last minute, per second.", "kind"),
-		cost: desc("joules_per_token", "Energy of all GPUs over the last minute per token that the inference server counted: per output token, and per input or output token.", "kind"),
+		up:   c.gauge("wattmark_tokens_up", "Whether the inference server's counts are being read (--tokens-from).", "engine"),
+		rate: c.gauge("wattmark_tokens_per_second", "Tokens that the inference server counted over the last minute, per second.", "kind"),
+		cost: c.gauge("wattmark_joules_per_token", "Energy of all GPUs over the last minute per token that the inference server counted: per output token, and per input or output token.", "kind"),
 	}
 }
 
-// Describe is a part of prometheus.Collector.
-func (s *serving) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, to) }
-
-// Collect is a part of prometheus.Collector.
-func (s *serving) Collect(to chan<- prometheus.Metric) {
-	w, now := writer{to}, s.of()
-	up := 0.0
-	if now.Up {
-		up = 1
-	}
-	w.gauge(s.up, up, now.Engine)
-	w.known(s.rate, now.InputPerSecond, 1, "input")
-	w.known(s.rate, now.OutputPerSecond, 1, "output")
-	w.known(s.cost, now.PerOutputToken, 1, "output")
-	w.known(s.cost, now.PerTotalToken, 1, "total")
+func (s serving) tell() {
+	now := s.of()
+	s.up.set(float(now.Up), now.Engine)
+	s.rate.known(now.InputPerSecond, 1, "input")
+	s.rate.known(now.OutputPerSecond, 1, "output")
+	s.cost.known(now.PerOutputToken, 1, "output")
+	s.cost.known(now.PerTotalToken, 1, "total")
 }

@@ -36,7 +36,7 @@ wattmark_tokens_per_second{kind="output"} 100
 wattmark_tokens_up{engine="vllm"} 1
 `
 	names := []string{"wattmark_tokens_up", "wattmark_tokens_per_second", "wattmark_joules_per_token"}
-	if err := testutil.GatherAndCompare(m.Registry(), strings.NewReader(want), names...); err != nil {
+	if err := testutil.GatherAndCompare(checked(&m.catalogue), strings.NewReader(want), names...); err != nil {
 		t.Error(err)
 	}
 	now = Serving{}
@@ -45,10 +45,10 @@ wattmark_tokens_up{engine="vllm"} 1
 # TYPE wattmark_tokens_up gauge
 wattmark_tokens_up{engine=""} 0
 `
-	if err := testutil.GatherAndCompare(m.Registry(), strings.NewReader(none), names...); err != nil {
+	if err := testutil.GatherAndCompare(checked(&m.catalogue), strings.NewReader(none), names...); err != nil {
 		t.Error(err)
 	}
-	if problems, err := testutil.GatherAndLint(m.Registry(), names...); err != nil || len(problems) > 0 {
+	if problems, err := testutil.GatherAndLint(checked(&m.catalogue), names...); err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}
 }

@@ -16,7 +16,7 @@ type windows struct {
 	duration prometheus.Histogram
 	patches  *prometheus.CounterVec
 
-	energy, power, length, end, valid *prometheus.Desc
+	energy, power, length, end, valid *family
 
 	mu   sync.Mutex
 	last *window.Result // nil: none has ended
@@ -32,10 +32,7 @@ const (
 // patchOutcomes are the values of the label outcome, as agg.Outcome has them.
 func patchOutcomes() []string { return []string{"ok", "missing", "unsafe", "conflict", "io"} }
 
-func newWindows() *windows {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("wattmark_last_window_"+name, help, labels, nil)
-	}
+func newWindows(c *catalogue) *windows {
 	w := &windows{
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wattmark_windows_total",
@@ -49,12 +46,13 @@ func newWindows() *windows {
 			Name: "wattmark_result_patches_total",
 			Help: "Attempts to write into a benchmark's aggregate, by outcome: ok, missing (it does not exist yet), unsafe (not a file that wattmark writes to), conflict (changed by someone else meanwhile), io (all else).",
 		}, []string{"outcome"}),
-		energy: desc("energy_joules", "Energy of all GPUs in the window that ended last."),
-		power:  desc("average_power_watts", "Average power in the window that ended last: of one GPU, and of all together.", "scope"),
-		length: desc("duration_seconds", "Length of the window that ended last."),
-		end:    desc("end_timestamp_seconds", "Unix time at which the window that ended last ended."),
-		valid:  desc("valid", "Whether nothing speaks against publishing the window that ended last."),
+		energy: c.gauge("wattmark_last_window_energy_joules", "Energy of all GPUs in the window that ended last."),
+		power:  c.gauge("wattmark_last_window_average_power_watts", "Average power in the window that ended last: of one GPU, and of all together.", "scope"),
+		length: c.gauge("wattmark_last_window_duration_seconds", "Length of the window that ended last."),
+		end:    c.gauge("wattmark_last_window_end_timestamp_seconds", "Unix time at which the window that ended last ended."),
+		valid:  c.gauge("wattmark_last_window_valid", "Whether nothing speaks against publishing the window that ended last."),
 	}
+	c.counted.MustRegister(w.ended, w.duration, w.patches)
 	for _, result := range []string{resultOK, resultInvalid, resultAborted} { // so that increase sees the first one
 		w.ended.WithLabelValues(result)
 	}
@@ -89,32 +87,25 @@ func (m *Metrics) Ended(id string, r window.Result, again bool) {
 	w.duration.(prometheus.ExemplarObserver).ObserveWithExemplar(r.Duration().Seconds(), exemplar)
 }
 
-// Describe lists the metrics.
-func (w *windows) Describe(to chan<- *prometheus.Desc) {
-	w.ended.Describe(to)
-	w.duration.Describe(to)
-	w.patches.Describe(to)
-	for _, desc := range []*prometheus.Desc{w.energy, w.power, w.length, w.end, w.valid} {
-		to <- desc
-	}
-}
-
-// Collect writes the metrics. Until a window has ended there is no last one; an energy that is not known has no series.
-func (w *windows) Collect(to chan<- prometheus.Metric) {
-	w.ended.Collect(to)
-	w.duration.Collect(to)
-	w.patches.Collect(to)
+// tell writes the last window. Until a window has ended there is none; an energy that is not known has no series.
+func (w *windows) tell() {
 	w.mu.Lock()
 	last := w.last
 	w.mu.Unlock()
 	if last == nil {
 		return
 	}
-	out := writer{to}
-	out.known(w.energy, last.Energy(), 1)
-	out.known(w.power, last.AvgPower(), 1, "per_gpu")
-	out.known(w.power, last.TotalPower(), 1, "total")
-	out.gauge(w.length, last.Duration().Seconds())
-	out.gauge(w.end, last.End.Unix())
-	out.gauge(w.valid, float(last.Valid()))
+	w.energy.known(last.Energy(), 1)
+	w.power.known(last.AvgPower(), 1, "per_gpu")
+	w.power.known(last.TotalPower(), 1, "total")
+	w.length.set(last.Duration().Seconds())
+	w.end.set(last.End.Unix())
+	w.valid.set(float(last.Valid()))
+}
+
+func float(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
