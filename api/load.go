@@ -8,6 +8,8 @@ import (
 	"iter"
 	"net/http"
 	"runtime"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -153,6 +155,7 @@ func (s *Server) holdFor(ctx context.Context, span window.Window, patience time.
 // InTurn is a handler that computes its whole answer in its turn, and sends it afterwards: a client that does not read
 // holds up nobody.
 func (s *Server) InTurn(handler http.Handler) http.Handler {
+	var usual atomic.Int64 // bytes: the answer before was so long
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readPatience)
 		defer cancel()
@@ -162,10 +165,13 @@ func (s *Server) InTurn(handler http.Handler) http.Handler {
 			return
 		}
 		page := buffered{ResponseWriter: w, status: http.StatusOK}
+		page.body.Grow(int(usual.Load()) + 512)
 		func() {
 			defer end()
 			handler.ServeHTTP(&page, r)
 		}()
+		usual.Store(int64(page.body.Len()))
+		w.Header().Set("Content-Length", strconv.Itoa(page.body.Len()))
 		w.WriteHeader(page.status)
 		_, _ = page.body.WriteTo(w) // the client may be gone
 	})

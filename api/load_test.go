@@ -2,6 +2,9 @@ package api
 
 import (
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -43,4 +46,31 @@ func TestADiskThatHangsHoldsNoTurn(t *testing.T) {
 			t.Error("a turn is not given back")
 		}
 	})
+}
+
+// An answer in its turn says how long it is, whatever it was before, and its status stays.
+func TestInTurn(t *testing.T) {
+	s := &Server{load: newLoad()}
+	answers := []string{"short", strings.Repeat("long ", 5000), "", "short"}
+	handler := s.InTurn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, answers[len(r.URL.Path)-1])
+	}))
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	for i, want := range answers {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			request, _ := http.NewRequest(method, server.URL+"/"+strings.Repeat("x", i), nil)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if method == http.MethodHead && string(body) != "" || method == http.MethodGet && string(body) != want || err != nil ||
+				response.ContentLength != int64(len(want)) || response.StatusCode != http.StatusAccepted {
+				t.Errorf("%s %d: status %d, length %d of %d, %v", method, i, response.StatusCode, response.ContentLength, len(want), err)
+			}
+		}
+	}
 }

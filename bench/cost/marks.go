@@ -78,7 +78,7 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 			}
 			m.cpu = append(m.cpu, after.cpu-before.cpu)
 		}
-		if err := m.timed(&m.scrapes, func() error { _, err := d.Get("/metrics"); return err }); err != nil {
+		if err := m.timed(&m.scrapes, func() error { _, err := d.Scrape(); return err }); err != nil {
 			return m, err
 		}
 		time.Sleep(time.Second)

@@ -77,7 +77,7 @@ func (o options) measureSteady(p daemon.Program, call time.Duration) (s steady, 
 		tick = tick.Add(time.Second)
 		time.Sleep(time.Until(tick))
 		asked := time.Now()
-		if _, err := d.Get("/metrics"); err != nil {
+		if _, err := d.Scrape(); err != nil {
 			return s, err
 		}
 		s.scrapes = append(s.scrapes, time.Since(asked))

@@ -114,6 +114,20 @@ func (d *Daemon) Get(path string, query ...string) ([]byte, error) {
 	return body("GET "+path, response, err)
 }
 
+// Scrape fetches /metrics as Prometheus 3 does.
+func (d *Daemon) Scrape() ([]byte, error) {
+	request, err := http.NewRequest(http.MethodGet, d.base+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"+
+		"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+	request.Header.Set("Accept-Encoding", "gzip")
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "1")
+	response, err := d.client.Do(request)
+	return body("GET /metrics", response, err)
+}
+
 func form(fields []string) url.Values {
 	values := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
