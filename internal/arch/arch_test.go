@@ -51,7 +51,7 @@ func rules() []rule {
 		},
 		{
 			folder: "metrics", module: []string{"sampler", "window"},
-			others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/common"},
+			others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common"},
 			why:    "only this package knows Prometheus",
 		},
 		{folder: "report", module: []string{"sampler", "window"}, why: "shows results and readings; it computes no energy and reads no files"},
