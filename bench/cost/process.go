@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wattmark/internal/procstatus"
 )
 
 // process is what the kernel says of the daemon.
@@ -37,10 +39,16 @@ func look(pid int) (process, error) {
 			_, _ = fmt.Sscan(string(text), &ns)
 		}
 		p.cpu += time.Duration(ns)
-		p.switches += int(statusField(task, "voluntary_ctxt_switches"))
+		if status, err := procstatus.In(task); err == nil {
+			p.switches += int(status.Number("voluntary_ctxt_switches"))
+		}
 	}
 	p.threads = len(tasks)
-	p.rss, p.heap = statusField(dir, "VmRSS")/1024, statusField(dir, "RssAnon")/1024
+	status, err := procstatus.In(dir)
+	if err != nil {
+		return p, err
+	}
+	p.rss, p.heap = status.MB("VmRSS"), status.MB("RssAnon")
 	files, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil {
 		return p, err
@@ -54,20 +62,6 @@ func look(pid int) (process, error) {
 		p.nice, _ = strconv.Atoi(after[16])
 	}
 	return p, nil
-}
-
-func statusField(dir, name string) float64 {
-	text, err := os.ReadFile(filepath.Join(dir, "status"))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			x, _ := strconv.ParseFloat(strings.Fields(value)[0], 64)
-			return x
-		}
-	}
-	return 0
 }
 
 // percent is the share of a core that the process used from p to q.

@@ -20,6 +20,7 @@ import (
 
 	"wattmark/bench/daemon"
 	"wattmark/internal/nvmldouble"
+	"wattmark/internal/procstatus"
 	"wattmark/sampler"
 )
 
@@ -180,25 +181,12 @@ func (r *result) mark(d *daemon.Daemon, run string) error {
 // watch notes the daemon's highest memory and number of threads.
 func (r *result) watch(ctx context.Context, pid int) {
 	for ctx.Err() == nil {
-		r.rss = max(r.rss, statusKB(pid, "VmRSS")/1024)
-		r.threads = max(r.threads, int(statusKB(pid, "Threads")))
+		if status, err := procstatus.Of(pid); err == nil {
+			r.rss = max(r.rss, status.MB("VmRSS"))
+			r.threads = max(r.threads, int(status.Number("Threads")))
+		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// statusKB is a number of /proc/PID/status.
-func statusKB(pid int, name string) float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			x, _ := strconv.ParseFloat(strings.Fields(value)[0], 64)
-			return x
-		}
-	}
-	return 0
 }
 
 func descriptors(pid int) int {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"wattmark/bench/daemon"
 	"wattmark/internal/memcgroup"
+	"wattmark/internal/procstatus"
 )
 
 // open is how many windows may be open at once.
@@ -78,7 +78,10 @@ func killed(group *memcgroup.Group) error {
 
 // verdict says what was wrong.
 func (t *trial) verdict() error {
-	highest := status(t.d.PID, "VmHWM")
+	highest := math.NaN() // it was killed
+	if status, err := procstatus.Of(t.d.PID); err == nil {
+		highest = status.MB("VmHWM")
+	}
 	fmt.Fprintf(t.out, "of %d energies %d outside their bounds, the worst off by %.2f of it; %.1f MB resident at most\n",
 		t.judged, t.outside, t.worst, highest)
 	err := killed(t.group)
@@ -206,23 +209,13 @@ func (t *trial) rings() (used, size float64, err error) {
 
 // say prints what is used: the peak since the last time, and of what is used now what cannot be dropped.
 func (t *trial) say(when string) {
-	fmt.Fprintf(t.out, "%-40s resident %5.1f MB, of it not files %5.1f", when, status(t.d.PID, "VmRSS"), status(t.d.PID, "RssAnon"))
+	if status, err := procstatus.Of(t.d.PID); err == nil {
+		fmt.Fprintf(t.out, "%-40s resident %5.1f MB, of it not files %5.1f", when, status.MB("VmRSS"), status.MB("RssAnon"))
+	}
 	if t.group != nil {
 		peak, _ := t.group.Peak()
 		_ = t.group.Reset()
 		fmt.Fprintf(t.out, "; group at most %5.1f, page cache included", float64(peak)/1e6)
 	}
 	fmt.Fprintln(t.out)
-}
-
-// status is a field of /proc/PID/status in MB.
-func status(pid int, field string) float64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			kilobytes, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
-			return kilobytes * 1024 / 1e6
-		}
-	}
-	return math.NaN()
 }

@@ -67,7 +67,7 @@ func lookAt(d *daemon.Daemon) (look, error) {
 		return look{}, err
 	}
 	l := look{
-		rss: status.Number("VmRSS") / 1024, heap: status.Number("RssAnon") / 1024, descriptors: len(descriptors), threads: int(status.Number("Threads")),
+		rss: status.MB("VmRSS"), heap: status.MB("RssAnon"), descriptors: len(descriptors), threads: int(status.Number("Threads")),
 	}
 	entries, err := os.ReadDir(d.Results)
 	for _, entry := range entries {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -13,8 +14,11 @@ import (
 type Status map[string]string
 
 // Of reads the fields of a process. It fails if there is none.
-func Of(pid int) (Status, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func Of(pid int) (Status, error) { return In(fmt.Sprintf("/proc/%d", pid)) }
+
+// In reads the fields of the process or the thread with that folder in /proc.
+func In(folder string) (Status, error) {
+	text, err := os.ReadFile(filepath.Join(folder, "status"))
 	if err != nil {
 		return nil, err
 	}
@@ -35,3 +39,6 @@ func (s Status) Number(name string) float64 {
 	}
 	return x
 }
+
+// MB is the number of a field in kB (1,024 bytes, as the kernel has it) in millions of bytes.
+func (s Status) MB(name string) float64 { return s.Number(name) * 1024 / 1e6 }

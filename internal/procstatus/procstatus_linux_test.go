@@ -17,6 +17,9 @@ func TestOf(t *testing.T) {
 	if pid, rss := status.Number("Pid"), status.Number("VmRSS"); pid != float64(os.Getpid()) || !(rss > 1000) || !strings.HasSuffix(status["VmRSS"], " kB") {
 		t.Errorf("pid %v, VmRSS %v of %q", pid, rss, status["VmRSS"])
 	}
+	if mb, kb := status.MB("VmRSS"), status.Number("VmRSS"); math.Abs(mb-kb*0.001024) > 1e-9 {
+		t.Errorf("%v MB, %v kB", mb, kb)
+	}
 	if x := status.Number("Name"); !math.IsNaN(x) {
 		t.Errorf("Name = %v", x)
 	}
