@@ -49,11 +49,12 @@ func (s *Server) conclude(e *ended) error {
 		return err
 	}
 	defer release()
-	src := yielding{s.source(e, benchmark)}
+	var src window.Source
 	var result window.Result
 	e.failed = nil
 	err = s.inTurns(func(t *turn) {
 		e.turn = t
+		src = yielding{s.source(e, benchmark)}
 		result = agg.Conclude(src, e.span, s.config.Limits, benchmark)
 	})
 	e.turn = nil

@@ -44,13 +44,18 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	if f.Format == "" {
 		format = report.HTML
 	}
-	shown, release, err := s.shown(r.Context(), e)
+	release, err := s.holdFor(r.Context(), e.span, readPatience)
 	if err != nil {
 		return err
 	}
 	var page bytes.Buffer
 	var failed error
-	err = s.inTurn(func() { failed = report.Write(&page, format, shown) })
+	err = s.inTurns(func(t *turn) {
+		var shown report.Run
+		if shown, failed = s.shown(e, t); failed == nil {
+			failed = report.Write(&page, format, shown)
+		}
+	})
 	release()
 	if err := cmp.Or(err, failed); err != nil {
 		return err
@@ -61,31 +66,28 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// shown is what a report shows of the window: from its file, or from memory where that is not there. release gives back
-// what bounds the memory that requests use.
-func (s *Server) shown(ctx context.Context, e *ended) (run report.Run, release func(), err error) {
-	if release, err = s.holdFor(ctx, e.span, readPatience); err != nil {
-		return run, nil, err
-	}
+// shown is what a report shows of the window: from its file, or from memory where that is not there.
+func (s *Server) shown(e *ended, t *turn) (run report.Run, err error) {
 	if err := run.Result.UnmarshalJSON(e.answer); err != nil {
-		release()
-		return run, nil, fmt.Errorf("the result of %s: %w", e.mark.Run, err)
+		return run, fmt.Errorf("the result of %s: %w", e.mark.Run, err)
 	}
 	thin, drawn := thinner(run.Result, s.config.Limits)
-	if file, err := s.openWindow(e); err == nil {
+	var file *os.File
+	t.away(func() { file, err = s.openWindow(e) })
+	if err == nil {
 		defer func() { _ = file.Close() }() // only read from
-		whole, err := agg.ReadWindow(file, thin)
+		whole, err := agg.ReadWindow(fromDisk{file, t}, thin)
 		if err == nil {
 			run.Result, run.Limits, run.Series = whole.Result, whole.Limits, whole.Series
 			run.Limits.MaxGap = max(run.Limits.MaxGap, drawn.MaxGap)
-			return run, release, nil
+			return run, nil
 		}
 	}
 	run.Limits = drawn
 	for series := range s.series(e, run.Result) {
 		run.Series = append(run.Series, thin(series))
 	}
-	return run, release, nil
+	return run, nil
 }
 
 // series are the readings of an ended window that are in memory.
