@@ -24,7 +24,7 @@ type Files struct {
 	MaxBytes int64
 }
 
-// maxValidation is more than the validation file of 64 GPUs.
+// maxValidation is more than the validation file of 64 GPUs. That of a fleet may be as large again as the new one.
 const maxValidation = 2 << 20
 
 // What became of the aggregate: window.Aggregate.Status.
@@ -165,7 +165,7 @@ func writeValidation(r window.Result, f Files, at place) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	old, id, err := oldValidation(root, name)
+	old, id, err := oldValidation(root, name, maxValidation+2*int64(len(data)))
 	if err != nil || bytes.Equal(old, data) {
 		return err
 	}
@@ -175,16 +175,16 @@ func writeValidation(r window.Result, f Files, at place) error {
 // CheckValidation says whether name can become the validation file: see CheckValidationName; and if there is a file,
 // it is a validation file.
 func CheckValidation(root *os.Root, name string) error {
-	_, _, err := oldValidation(root, name)
+	_, _, err := oldValidation(root, name, maxValidation)
 	return err
 }
 
-// oldValidation reads the validation file that is there, if any.
-func oldValidation(root *os.Root, name string) ([]byte, atomicfile.Identity, error) {
+// oldValidation reads the validation file that is there, if any, and if it has so many bytes at most.
+func oldValidation(root *os.Root, name string, most int64) ([]byte, atomicfile.Identity, error) {
 	if err := CheckValidationName(name); err != nil {
 		return nil, atomicfile.Identity{}, err
 	}
-	old, id, err := atomicfile.Read(root, name, maxValidation)
+	old, id, err := atomicfile.Read(root, name, most)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, atomicfile.Identity{}, nil
 	}

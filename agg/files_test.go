@@ -2,6 +2,7 @@ package agg_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -226,6 +227,25 @@ func TestValidationReplacesOnlyItsLike(t *testing.T) {
 	}
 	if _, err := agg.Write(root, measured(), agg.Files{Validation: "agg_R.json"}); !errors.Is(err, agg.ErrValidationName) {
 		t.Errorf("got %v, want %v", err, agg.ErrValidationName)
+	}
+}
+
+// The file of a fleet has megabytes: it is replaced as one of eight GPUs is.
+func TestValidationOfAFleetIsWrittenAgain(t *testing.T) {
+	dir, root := results(t, map[string]string{"agg_R.json": aggregate})
+	r := measured()
+	for i := range 8000 {
+		gpu := r.GPUs[0]
+		gpu.UUID, gpu.Host = fmt.Sprintf("GPU-%036d", i), fmt.Sprintf("node%04d", i/8)
+		r.GPUs = append(r.GPUs, gpu)
+	}
+	for range 2 {
+		_, err := agg.Write(root, r, both())
+		must(t, err)
+		r.GPUs = r.GPUs[:len(r.GPUs)-1] // half a node is gone, and what was written is the larger one
+	}
+	if text := holds(t, dir, "power_validation_R.json"); len(text) < 2<<20 || !strings.Contains(text, fmt.Sprintf(`/GPU-%036d"`, 7998)) || strings.Contains(text, fmt.Sprintf(`/GPU-%036d"`, 7999)) {
+		t.Errorf("%d bytes, not those of the second time", len(text))
 	}
 }
 
