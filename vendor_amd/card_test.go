@@ -72,14 +72,13 @@ func TestFileThatIsNoTable(t *testing.T) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := newCard(path, 100*time.Millisecond)
+	c := newCard(path, 5*time.Second) // what waits for a pipe's other end says that it did not answer
 	table := filepath.Join(path, "gpu_metrics")
 	if err := syscall.Mkfifo(table, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
-	if s, err := c.read(); err == nil || !strings.Contains(err.Error(), "not a regular file") || time.Since(start) > 50*time.Millisecond {
-		t.Errorf("a pipe: got %+v, %v after %v", s, err, time.Since(start))
+	if s, err := c.read(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe: got %+v, %v", s, err)
 	}
 	if err := os.Remove(table); err != nil {
 		t.Fatal(err)
@@ -128,11 +127,14 @@ func TestDriverThatBlocks(t *testing.T) {
 	if took := time.Since(start); took > 500*time.Millisecond {
 		t.Errorf("the first read took %v", took)
 	}
+	start = time.Now()
 	for range 100 {
-		start = time.Now()
-		if _, err := c.read(); !errors.Is(err, errBusy) || time.Since(start) > 40*time.Millisecond {
-			t.Fatalf("got %v after %v, want %v at once", err, time.Since(start), errBusy)
+		if _, err := c.read(); !errors.Is(err, errBusy) {
+			t.Fatalf("got %v, want %v", err, errBusy)
 		}
+	}
+	if took := time.Since(start); took > 2*time.Second { // 5 s, if each waited for as long as the first
+		t.Errorf("100 reads beside one that blocks took %v; they should fail at once", took)
 	}
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d calls are in the driver, want 1", n)

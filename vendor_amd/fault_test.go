@@ -27,13 +27,13 @@ func TestHangInRead(t *testing.T) {
 	if r, err := devices[1].Read(); err == nil {
 		t.Fatalf("got %+v from a GPU that hangs", r)
 	}
-	if took := time.Since(start); took > 2*h.config.limits.call {
+	if took := time.Since(start); took > h.config.limits.hang { // until when it might wait for the process to be given up
 		t.Errorf("a read that hangs took %v", took)
 	}
 	time.Sleep(20 * time.Millisecond) // now the call is over its time
 	start = time.Now()
 	_, err := devices[0].Read()
-	if took := time.Since(start); err == nil || took > 50*time.Millisecond {
+	if took := time.Since(start); err == nil || took >= h.config.limits.call { // for which it would wait for an answer
 		t.Errorf("read beside a hang: %v after %v; it should fail at once", err, took)
 	}
 

@@ -108,6 +108,7 @@ func TestCounterTicks(t *testing.T) {
 	}}}
 	device := gpu(t, open(t, script), 0)
 	seen := map[float64]bool{}
+	begin := time.Now()
 	for range 60 {
 		got, before, after := counter(t, device)
 		atTick := func(when time.Time) float64 {
@@ -122,8 +123,9 @@ func TestCounterTicks(t *testing.T) {
 		seen[got] = true
 		time.Sleep(5 * time.Millisecond)
 	}
-	if len(seen) < 3 || len(seen) > 7 {
-		t.Errorf("%d values in 0.3 s, want one per tick", len(seen))
+	// In 0.3 s there are three ticks; a machine that is slow may look on for longer, and miss some.
+	if took := time.Since(begin); len(seen) < 3 || len(seen) > int(took/(100*time.Millisecond))+2 {
+		t.Errorf("%d values in %v, want one per tick", len(seen), took)
 	}
 }
 
@@ -159,17 +161,20 @@ func TestCounterFaults(t *testing.T) {
 
 func TestSensorsLag(t *testing.T) {
 	// At 100 s the power steps from 100 to 500 W; look 0.4 s later.
-	script := Script{
-		Origin: ago(100*time.Second + 450*time.Millisecond),
-		GPUs:   []GPU{{Power: Trace{Steps: []Step{{0, 100}, {100 * time.Second, 500}}}, Scopes: 3, ModuleExtraWatts: 70}},
-	}
+	script := Script{GPUs: []GPU{{Power: Trace{Steps: []Step{{0, 100}, {100 * time.Second, 500}}}, Scopes: 3, ModuleExtraWatts: 70}}}
 	device := gpu(t, open(t, script), 0)
 	values := []nvml.FieldValue{{FieldId: 185}, {FieldId: 186}, {FieldId: 186, ScopeId: 1}, {FieldId: 188}}
-	if ret := device.GetFieldValues(values); ret != nvml.SUCCESS {
-		t.Fatal(int(ret))
-	}
-	if age := time.Since(script.Origin) - 100*time.Second; age > 490*time.Millisecond {
-		t.Skipf("too late: %v", age)
+	for tries := 0; ; tries++ {
+		script.Origin = ago(100*time.Second + 450*time.Millisecond)
+		play(t, script)
+		if ret := device.GetFieldValues(values); ret != nvml.SUCCESS {
+			t.Fatal(int(ret))
+		}
+		if age := time.Since(script.Origin) - 100*time.Second; age < 490*time.Millisecond {
+			break
+		} else if tries == 50 {
+			t.Fatalf("always too late, the last time by %v", age-490*time.Millisecond)
+		}
 	}
 	for i, want := range []uint32{100_000*6/10 + 500_000*4/10, 500_000, 570_000} {
 		if got := binary.NativeEndian.Uint32(values[i].Value[:]); max(got, want)-min(got, want) > 1 {
