@@ -23,7 +23,7 @@ import (
 // The bounds of a recording, unless others are asked for.
 const (
 	DefaultMaxAge   = 7 * 24 * time.Hour
-	DefaultMaxBytes = 512 << 20
+	DefaultMaxBytes = 512e6
 )
 
 // parts is into how many files a recording is cut; the oldest goes when another is begun.

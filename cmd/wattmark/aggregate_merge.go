@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"wattmark/agg"
+	"wattmark/internal/atomicfile"
 	"wattmark/window"
 )
 
@@ -112,7 +113,10 @@ func readWindowFile(path string) (agg.WindowFile, error) {
 		return file, err
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, agg.MaxWindowFile+1))
+	if info, err := f.Stat(); err == nil && info.Size() > agg.MaxWindowFile { // before it is in memory
+		return file, fmt.Errorf("%s: %w: %d bytes, at most %d", path, atomicfile.ErrTooLarge, info.Size(), agg.MaxWindowFile)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, agg.MaxWindowFile))
 	if err != nil {
 		return file, fmt.Errorf("read %s: %w", path, err)
 	}

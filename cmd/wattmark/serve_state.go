@@ -43,7 +43,7 @@ func (f stateFlags) openState(resultsDir, node string, clock sampler.Clock, log 
 		host = "unknown"
 	}
 	store, err := state.Open(state.Config{
-		Dir: dir, Node: node, MaxAge: f.StateMaxAge, MaxBytes: f.StateMaxMB << 20,
+		Dir: dir, Node: node, MaxAge: f.StateMaxAge, MaxBytes: f.StateMaxMB * 1e6,
 		Boot: bootID(), Host: host, Clock: clock, Logger: log,
 	})
 	if err != nil {
