@@ -20,7 +20,14 @@ type Readiness struct {
 	Backend string   `json:"backend"`
 	GPUs    int      `json:"gpus"`
 	Reasons []string `json:"reasons"` // in words
+	// Degraded: not ready, but all that is missing are GPUs whose driver calls hang, and to wait for those may take for
+	// ever. The others are read and can be marked.
+	Degraded bool `json:"degraded"`
 }
+
+// hungTime is how long a driver call must have been running for its GPU to count as one that hangs: with short
+// intervals, calls of tens of milliseconds make it late already.
+const hungTime = 3 * time.Second
 
 // readyz is 200 when every selected GPU has a reading younger than three intervals.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
@@ -36,12 +43,17 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 // readiness says whether every selected GPU is being read, and if not, why.
 func (s *Server) readiness(now sampler.Moment, backend Backend) Readiness {
 	state := Readiness{Backend: backend.Name, Reasons: []string{}}
+	hung := 0
 	for _, status := range s.config.Sampler.Latest() {
 		state.GPUs++
 		if why := notReady(status, now, 3*s.config.Sampler.Interval()); why != "" {
 			state.Reasons = append(state.Reasons, why)
+			if !status.Busy.IsZero() && time.Since(status.Busy) > hungTime {
+				hung++
+			}
 		}
 	}
+	late := len(state.Reasons) - hung
 	switch {
 	case state.GPUs > 0:
 		state.Reasons = append(state.Reasons, backend.Missing...)
@@ -51,6 +63,7 @@ func (s *Server) readiness(now sampler.Moment, backend Backend) Readiness {
 		state.Reasons = append([]string{"there is no GPU to measure"}, backend.Problems...)
 	}
 	state.Ready = len(state.Reasons) == 0
+	state.Degraded = !state.Ready && hung < state.GPUs && late == 0 && !backend.Waking
 	return state
 }
 

@@ -22,7 +22,7 @@ type started struct {
 	Run       string   `json:"run"`
 	StartUnix float64  `json:"start_unix"`
 	GPUs      []gpuRef `json:"gpus"`
-	Warnings  []string `json:"warnings"` // GPUs that could not be read now; that a restart would lose the window
+	Warnings  []string `json:"warnings"` // GPUs that could not be read now, or are not there; that a restart would lose the window
 }
 
 // gpuRef names a GPU in every way that callers do.
@@ -52,6 +52,9 @@ func (s *Server) newWindow(r *http.Request, allowed []string) (f fields, id stri
 	}
 	if backend := s.config.Backend(); len(f.GPUs) == 0 && backend.Waking {
 		return f, "", nil, fmt.Errorf("%w: %s", errWaking, strings.Join(backend.Missing, "; "))
+	} else if len(f.GPUs) == 0 && backend.Absent > 0 && f.ExpectedNumGPUs == nil {
+		all := len(gpus) + backend.Absent // whoever means all GPUs means those that hang, too
+		f.ExpectedNumGPUs = &all
 	}
 	id = newID()
 	if f.Run == "" {
@@ -78,6 +81,9 @@ func (s *Server) markStart(w http.ResponseWriter, r *http.Request) error {
 	tokensRead := s.readTokens()
 	warnings := s.poll(ids)
 	tokensRead()
+	if len(f.GPUs) == 0 {
+		warnings = append(warnings, s.config.Backend().Missing...)
+	}
 	mark := window.Mark{
 		ID: id, Run: f.Run, Start: s.config.Sampler.Now(), GPUs: ids, Expected: f.ExpectedNumGPUs, Role: f.Role, Skew: skew,
 	}

@@ -31,6 +31,8 @@ type Backend struct {
 	// Missing are GPUs that were selected and are not there, in words: their driver call hangs, or wakes them up. They
 	// are among the problems, too.
 	Missing []string `json:"-"`
+	// Absent is how many GPUs that are, as far as one can tell.
+	Absent int `json:"-"`
 	// Waking says that some of them have been asked so lately that they may just be waking up.
 	Waking bool `json:"-"`
 }

@@ -39,6 +39,7 @@ type backend struct {
 	late    func() ([]sampler.Device, bool) // GPUs that come later, and whether more may; nil: none will
 	awaited func() []awaited                // GPUs that have not answered; nil: there are none
 	opening *opening                        // what the backend is going to be; nil: it is open
+	settled bool                            // what has not answered is waited for no longer
 	names   []string                        // that --gpus gave; none: all GPUs
 	visible func() ([]string, error)        // what --gpus visible means; nil names: all
 	about   func() string                   // more for people; nil: nothing
@@ -55,10 +56,14 @@ func (b backend) now() api.Backend {
 	pending := b.pending()
 	for _, a := range pending {
 		state.Missing = append(state.Missing, a.text)
-		state.Waking = state.Waking || time.Since(a.since) < wakingTime
+		state.Waking = state.Waking || !b.settled && time.Since(a.since) < wakingTime
 	}
+	unknown := b.unknown()
 	if len(pending) == 0 {
-		state.Missing = b.unknown()
+		state.Missing = unknown
+	}
+	if state.Absent = len(unknown); len(b.names) == 0 {
+		state.Absent = len(pending)
 	}
 	state.Problems = slices.Concat(state.Problems, state.Missing)
 	return state

@@ -58,7 +58,7 @@ func (d *demo) tell(ctx context.Context, c demoCmd) error {
 	defer stop()
 	d.say("1. A daemon watches %d simulated H200 at 1 Hz. Their load, an inference server's, lasts %v.\n", c.GPUs, c.Load)
 	d.show("wattmark serve --backend sim --allow-simulated --listen %s", d.client.addr)
-	if err := d.client.ready(ctx); err != nil {
+	if _, err := d.client.ready(ctx, false); err != nil {
 		return err
 	}
 	d.say("\n2. The benchmark marks its measured phase with two HTTP calls:\n")

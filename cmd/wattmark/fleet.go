@@ -25,6 +25,8 @@ type node struct {
 	skew   window.Skew // of its clock against ours
 	answer []byte
 	err    error // why it has none
+
+	degraded error // which of its GPUs hang, where wattmark ready does without them
 }
 
 // fleet are the daemons of one benchmark.

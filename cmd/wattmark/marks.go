@@ -3,11 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"wattmark/api"
 )
 
 // markStartCmd is POST /v1/mark-start.
@@ -124,7 +128,8 @@ func (c measureCmd) Run(ctx context.Context, std streams) error {
 // readyCmd waits for /readyz.
 type readyCmd struct {
 	addrFlags
-	Wait time.Duration `default:"10s" help:"Give up after this long."`
+	Wait          time.Duration `default:"10s" help:"Give up after this long."`
+	AllowDegraded bool          `help:"Be content with the other GPUs where a driver call hangs: say which, and exit 0. Marks then have its reason."`
 }
 
 // Run asks every daemon until each is ready.
@@ -135,23 +140,36 @@ func (c readyCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return exitFor(std, err)
 	}
-	nodes.each(func(n *node) error { return n.client.ready(limit) })
+	nodes.each(func(n *node) (err error) {
+		n.degraded, err = n.client.ready(limit, c.AllowDegraded)
+		return err
+	})
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	for _, n := range nodes {
+		if n.degraded != nil {
+			_, _ = fmt.Fprintln(std.err, "wattmark: warning: going on without what hangs:", n.degraded)
+		}
 	}
 	return c.soften(std, nodes.failed())
 }
 
-// ready asks until the daemon is ready or ctx ends; the error is what it said last.
-func (c client) ready(ctx context.Context) error {
+// ready asks until the daemon is ready or ctx ends; the error is what it said last. Where that is enough it also ends
+// when all but the GPUs that hang are ready; degraded says which.
+func (c client) ready(ctx context.Context, enough bool) (degraded, err error) {
 	for {
-		_, err := c.do(ctx, "GET", "/readyz", nil)
+		text, err := c.do(ctx, "GET", "/readyz", nil)
 		if err == nil {
-			return nil
+			return nil, nil
+		}
+		var state api.Readiness
+		if enough && json.Unmarshal(text, &state) == nil && state.Degraded {
+			return err, nil
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return nil, err
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

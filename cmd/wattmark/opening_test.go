@@ -61,7 +61,7 @@ func TestNamesOfGPUsThatHaveNotAnswered(t *testing.T) {
 		}
 		now := b.now()
 		if said := strings.Join(now.Missing, "; "); len(b.devices) != tt.devices || said != tt.missing || now.Waking != tt.waking ||
-			strings.Join(now.Problems, "; ") != tt.missing {
+			strings.Join(now.Problems, "; ") != tt.missing || now.Absent != len(now.Missing) {
 			t.Errorf("--gpus %q, silent for %v: %d GPUs, missing %q, waking %v, problems %q", tt.names, tt.silent, len(b.devices), said, now.Waking, now.Problems)
 		}
 	}
@@ -71,7 +71,7 @@ func TestNamesOfGPUsThatHaveNotAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.awaited = nil // all have answered, and none is GPU 9
-	if now := b.now(); len(now.Missing) != 1 || !strings.Contains(now.Missing[0], `unknown GPU "9"`) || now.Waking {
+	if now := b.now(); len(now.Missing) != 1 || !strings.Contains(now.Missing[0], `unknown GPU "9"`) || now.Waking || now.Absent != 1 {
 		t.Errorf("a name of no GPU: %+v", now)
 	}
 }
@@ -102,4 +102,35 @@ func TestOpening(t *testing.T) {
 			t.Errorf("open: %+v", b.now())
 		}
 	})
+}
+
+// A run waits for GPUs that wake up one after the other, and not for what no longer answers.
+func TestSettle(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		answers int // GPUs that answer, one every 2 s
+		took    time.Duration
+		devices int
+	}{
+		{"one hangs", 0, 2 * time.Second, 3},
+		{"three wake up, one hangs", 3, 8 * time.Second, 6},
+		{"many wake up", 100, 10 * time.Second, 8},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := sampler.NewClock()
+			b := threeOfFour(clock, time.Second)
+			b.late = func() (found []sampler.Device, more bool) {
+				if time.Sleep(2 * time.Second); tt.answers > 0 {
+					tt.answers--
+					found = append(found, sim.New(sim.Config{Index: 9, Clock: clock}))
+				}
+				return found, true
+			}
+			begin := time.Now()
+			b = b.settle(t.Context(), begin.Add(openWait))
+			if took := time.Since(begin); took != tt.took || len(b.devices) != tt.devices || b.now().Waking || b.now().Absent != 1 {
+				t.Errorf("%s: %d GPUs after %v, %+v; want %d after %v", tt.name, len(b.devices), took, b.now(), tt.devices, tt.took)
+			}
+		})
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +20,6 @@ import (
 // How long things may take that the command waits for.
 const (
 	answerWait = time.Second      // of a daemon, to say that it is there
-	openWait   = 10 * time.Second // of a driver library, to be opened
 	startWait  = 3 * time.Second  // of mark-start; the daemon's own limit is 2.5 s
 	markWait   = 10 * time.Second // of mark-end, which the command does not wait for
 )
@@ -188,29 +186,9 @@ type ownDaemon struct {
 // startOwn opens the GPUs and starts a daemon; the error says why there is nothing to measure.
 func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) (*ownDaemon, error) {
 	log := newLogger(std, "error", "text")
-	type opened struct {
-		backend
-		err error
-	}
-	done := make(chan opened, 1)
-	go func() { // a driver that hangs must not keep the command from running
-		found, err := c.open(clock, log)
-		done <- opened{found, err}
-	}()
-	var found opened
-	select {
-	case found = <-done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(openWait):
-		return nil, fmt.Errorf("the driver library did not open within %v", openWait)
-	}
-	switch {
-	case found.err != nil:
-		return nil, found.err
-	case len(found.devices) == 0:
-		found.close()
-		return nil, errors.New("there is no GPU ('wattmark gpus' says why)")
+	found, err := c.openForRun(ctx, clock, log)
+	if err != nil {
+		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "wattmark-run-")
 	if err != nil {
@@ -230,7 +208,7 @@ func startOwn(ctx context.Context, c *runCmd, std streams, clock sampler.Clock) 
 			stateFlags: stateFlags{StateDir: new(string)}, // the window ends with this process
 			Interval:   c.Interval, Retention: 24 * time.Hour, ResultsDir: folder, MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated,
 		}
-		if err := serve.serve(serving, daemon{backend: found.backend, clock: clock, listener: listener, log: log}); err != nil {
+		if err := serve.serve(serving, daemon{backend: found, clock: clock, listener: listener, log: log}); err != nil {
 			fmt.Fprintln(std.err, "wattmark:", err)
 		}
 	}()

@@ -50,7 +50,8 @@ _wattmark_serve() {
             return 2
         fi
         if [[ $1 == unix:* || -s $port_file ]]; then
-            if why=$("$_wattmark_bin" ready --addr "$_wattmark_addr" --wait 200ms 2>&1); then
+            if why=$("$_wattmark_bin" ready --addr "$_wattmark_addr" --allow-degraded --wait 200ms 2>&1); then
+                [[ -z $why ]] || _wattmark_say "${why#wattmark: }" # a GPU hangs: the others are measured
                 break
             elif [[ $why == *"no GPU to measure"* ]]; then
                 rm -f "$port_file"

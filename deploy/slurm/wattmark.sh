@@ -2,7 +2,9 @@
 # For job scripts: a wattmark on every node of the job, marked from this one. Source it, then
 #
 #   wattmark_start [srun's arguments]   a daemon per node, as a job step beside the others; returns when all have readings,
-#                                       1 if one has none after WATTMARK_START_TIMEOUT seconds (60): a benchmark can go on
+#                                       1 if one has none after WATTMARK_START_TIMEOUT seconds (60): a benchmark can go on.
+#                                       A GPU whose driver call hangs is waited for 20 s, in which it may be waking up, and
+#                                       then named in a warning
 #   wattmark mark-start --run NAME ...  all nodes, with one stamp: WATTMARK_ADDR lists them
 #   wattmark mark-end --run NAME ...    one merged result
 #   wattmark_stop                       also when the script ends
@@ -54,7 +56,8 @@ wattmark_start() {
 	done
 	WATTMARK_ADDR=$(IFS=, && echo "${addrs[*]}")
 	export WATTMARK_ADDR
-	[ -z "$failed" ] && wattmark ready --wait 60s
+	# A GPU whose driver call hangs would be waited for in vain: wattmark says which it is, and the windows have the reason.
+	[ -z "$failed" ] && wattmark ready --allow-degraded --wait "$((limit > SECONDS ? limit - SECONDS : 1))s"
 }
 
 wattmark_stop() {
