@@ -77,6 +77,9 @@ func (s *Sampler) Add(devices ...Device) {
 		if slices.ContainsFunc(feeds, func(other *feed) bool { return other.id == f.id }) {
 			continue
 		}
+		if open := s.open[f.id]; open > 0 {
+			f.setOpen(open)
+		}
 		feeds, fresh = append(feeds, f), append(fresh, f)
 	}
 	s.config.fit(feeds)

@@ -137,14 +137,14 @@ func (f *feed) follow() <-chan struct{} {
 	return f.quick.burst.done
 }
 
-// setOpen says that a window on this GPU was opened (+1) or has ended (−1).
-func (f *feed) setOpen(change int) {
+// setOpen says how many windows are open on this GPU.
+func (f *feed) setOpen(windows int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.quick.open = max(0, f.quick.open+change) // a window may end that was opened before this GPU was there
-	if change > 0 {
+	if windows > f.quick.open {
 		f.quick.opened = time.Now()
 	}
+	f.quick.open = windows
 	if !f.info.HasCounter {
 		f.hurry()
 	}

@@ -38,6 +38,7 @@ type Sampler struct {
 	feeds   []*feed         // replaced, never changed
 	running context.Context // of Run; nil: it has not begun
 	start   time.Time       // of the schedule
+	open    map[string]int  // windows that are open, by GPU, whether it is here or not
 }
 
 // New returns a sampler of the devices; Run starts it.
@@ -49,7 +50,7 @@ func New(devices []Device, config Config) (*Sampler, error) {
 	if config.MaxGap == 0 {
 		config.MaxGap = defaultMaxGap
 	}
-	s := &Sampler{config: config}
+	s := &Sampler{config: config, open: map[string]int{}}
 	for _, device := range devices {
 		s.feeds = append(s.feeds, newFeed(device, config))
 	}
@@ -148,16 +149,31 @@ func (s *Sampler) Follow(ctx context.Context, ids ...string) {
 	}
 }
 
-// Opened says that a window was opened on the GPUs of these IDs: those without an energy counter are read at 10 Hz
-// until as many Ended calls have said that it ended.
+// Opened says that a window was opened on the GPUs of these IDs (all that are here if there are none): those without an
+// energy counter are read at 10 Hz until as many Ended calls have said that it ended. That holds for GPUs that come later
+// too: a window that was resumed may be on one.
 func (s *Sampler) Opened(ids ...string) { s.setOpen(ids, 1) }
 
 // Ended is the counterpart of Opened.
 func (s *Sampler) Ended(ids ...string) { s.setOpen(ids, -1) }
 
 func (s *Sampler) setOpen(ids []string, change int) {
-	for _, f := range s.named(ids) {
-		f.setOpen(change)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(ids) == 0 {
+		for _, f := range s.feeds {
+			ids = append(ids, f.id)
+		}
+	}
+	for _, id := range ids {
+		if s.open[id] += change; s.open[id] <= 0 {
+			delete(s.open, id)
+		}
+		for _, f := range s.feeds {
+			if f.id == id {
+				f.setOpen(s.open[id])
+			}
+		}
 	}
 }
 
