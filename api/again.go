@@ -61,6 +61,7 @@ func (s *Server) repeat(w http.ResponseWriter, e *ended, f fields) error {
 			return err
 		}
 		again := &ended{mark: e.mark, span: e.span, asked: merged, seen: e.seen, cost: e.cost, again: true}
+		again.interrupted, again.elsewhere = e.interrupted, e.elsewhere
 		if merged.ExpectedNumGPUs != nil {
 			again.span.Expected = merged.ExpectedNumGPUs
 		}

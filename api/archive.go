@@ -28,7 +28,8 @@ type ended struct {
 	unread  bool // the benchmark's result could not be read
 	waiting bool // the aggregate is not patched yet
 
-	interrupted bool // the file of a window whose daemon stopped
+	interrupted bool    // the file of a window whose daemon stopped
+	elsewhere   *origin // of a boot that is over: what is in memory is not of its time; nil: of this one
 
 	turn   *turn // of who is computing it now, from its file
 	failed error // why that could not be read

@@ -61,10 +61,8 @@ func (s *Server) conclude(e *ended) error {
 	if err := cmp.Or(err, e.failed); err != nil {
 		return err
 	}
-	result.Backend = s.config.Backend().Name
 	result.Cost.CPUSeconds, result.Cost.RSSBytes, result.Cost.MissedTicks = e.cost.CPUSeconds, e.cost.RSSBytes, e.cost.MissedTicks
-	result.Versions = s.versions()
-	s.noteRestarts(&result)
+	s.attribute(&result, e, benchmark)
 	result = s.served(s.aboveIdle(result, e.asked.IdleRun))
 
 	sources := agg.Sources{Telemetry: s.windowFile(e.mark.Run), Benchmark: e.asked.BenchmarkResult}
@@ -112,9 +110,9 @@ func (s *Server) source(e *ended, benchmark *agg.Benchmark) window.Source {
 			start, last = from, s.config.Sampler.Now()
 		}
 	}
-	if e.again && s.results() != nil && s.inMemory(start, e.mark.GPUs) != nil {
+	if e.elsewhere != nil || e.again && s.results() != nil && s.inMemory(start, e.mark.GPUs) != nil {
 		err := s.checkWindow(e)
-		if err == nil {
+		if err == nil || e.elsewhere != nil { // memory has nothing of another boot: it fails, and the file stays
 			return whole{fromFile{s, e}, e.mark.GPUs}
 		}
 		s.config.Logger.Warn("window file not read", "window", e.mark.Run, "err", err)

@@ -36,7 +36,8 @@ type daemon struct {
 type options struct {
 	spec      string // of the GPUs; "none": there are none
 	retention time.Duration
-	calibrate bool // the sampler finds out how the energy counters tick, as in production
+	memory    int64 // that readings may take, in bytes; 0: no bound
+	calibrate bool  // the sampler finds out how the energy counters tick, as in production
 	config    func(*Config)
 	dir       string
 	boot      string        // of the state in dir; empty: there is none
@@ -76,7 +77,7 @@ func startDaemon(t *testing.T, o options) *daemon {
 	logger := slog.New(slog.DiscardHandler)
 	var err error
 	sampling := sampler.Config{
-		Interval: time.Second, Retention: o.retention, Calibrate: o.calibrate, Clock: clock, Logger: logger,
+		Interval: time.Second, Retention: o.retention, Memory: o.memory, Calibrate: o.calibrate, Clock: clock, Logger: logger,
 	}
 	if o.boot != "" {
 		d.store, err = state.Open(state.Config{Dir: d.dir, Boot: o.boot, Host: "node", Clock: clock, Logger: logger})

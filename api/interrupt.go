@@ -62,17 +62,16 @@ func (s *Server) interrupt(mark window.Mark, now sampler.Moment) {
 	span := window.Window{
 		Run: mark.Run, Start: mark.Start, End: now, Expected: mark.Expected, Role: mark.Role, Skew: mark.Skew,
 	}
-	s.writeInterrupted(whole{window.Only(s.config.Sampler, mark.GPUs...), mark.GPUs}, mark, span)
+	s.writeInterrupted(whole{window.Only(s.config.Sampler, mark.GPUs...), mark.GPUs}, mark, span, s.here())
 }
 
-// writeInterrupted writes a window's file up to where the daemon stopped.
-func (s *Server) writeInterrupted(src window.Source, mark window.Mark, span window.Window) {
+// writeInterrupted writes a window's file up to where the daemon that measured it stopped.
+func (s *Server) writeInterrupted(src window.Source, mark window.Mark, span window.Window, by origin) {
 	result := window.Measure(src, span, s.config.Limits)
 	result.Reasons = append(result.Reasons, window.Interrupted)
-	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
+	by.sign(&result)
 	result.Aggregate.Status = agg.StatusNone
-	s.noteRestarts(&result)
-	e := &ended{mark: mark, span: span, seen: span.End}
+	e := &ended{mark: mark, span: span, seen: span.End, elsewhere: &by}
 	if err := s.writeWindowFile(result, e, agg.Kept(src, span)); err != nil {
 		s.config.Logger.Warn("window file not written", "window", mark.Run, "err", err)
 	}

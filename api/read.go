@@ -41,10 +41,9 @@ func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
 	}); err != nil {
 		return err
 	}
-	result.Backend, result.Versions = s.config.Backend().Name, s.versions()
+	s.here().sign(&result)
 	result.Cost.RSSBytes = residentBytes()
 	result.Aggregate.Status = agg.StatusNone
-	s.noteRestarts(&result)
 	answer(w, http.StatusOK, result)
 	return nil
 }

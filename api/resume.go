@@ -31,6 +31,7 @@ func (s *Server) Resume() {
 	}
 	s.before = store.Ended()
 	open, same := store.Open()
+	var others []window.Mark
 	for _, mark := range open {
 		switch {
 		case s.hasEnded(mark):
@@ -44,8 +45,11 @@ func (s *Server) Resume() {
 			s.config.Logger.Info("window resumed", "window", mark.Run, "gpus", len(mark.GPUs))
 		default:
 			s.before = append(s.before, state.Ended{ID: mark.ID, Run: mark.Run})
-			s.endOfOtherBoot(mark)
+			others = append(others, mark)
 		}
+	}
+	if len(others) > 0 {
+		s.endOfOtherBoot(others)
 	}
 	for _, warning := range s.saveMarks() {
 		s.config.Logger.Warn("state", "problem", warning)
@@ -56,34 +60,6 @@ func (s *Server) Resume() {
 func (s *Server) hasEnded(mark window.Mark) bool {
 	e, ok := s.onDisk(mark.Run)
 	return ok && e.mark.ID == mark.ID && !e.interrupted
-}
-
-// endOfOtherBoot writes what the recording holds of a window whose boot is over, unless its daemon came to do so.
-func (s *Server) endOfOtherBoot(mark window.Mark) {
-	log := s.config.Logger.With("window", mark.Run)
-	if e, ok := s.onDisk(mark.Run); ok && e.mark.ID == mark.ID {
-		log.Warn("window of another boot or host: ended as interrupted")
-		return
-	}
-	var series []sampler.Series
-	last := mark.Start
-	most := int(s.config.Sampler.Measurable()) / 2 // of what readings may take: memory is still empty
-	for _, each := range s.config.State.OfOther(mark.Start, most) {
-		if n := len(each.Readings); n > 0 && slices.Contains(mark.GPUs, each.Info.ID()) {
-			series = append(series, each)
-			if at := each.Readings[n-1].At; at.Sub(last) > 0 {
-				last = at
-			}
-		}
-	}
-	if last == mark.Start || s.results() == nil {
-		log.Warn("window of another boot or host: no readings of it are left")
-		return
-	}
-	span := window.Window{
-		Run: mark.Run, Start: mark.Start, End: last, Expected: mark.Expected, Role: mark.Role, Skew: mark.Skew,
-	}
-	s.writeInterrupted(whole{window.Recorded(series), mark.GPUs}, mark, span)
 }
 
 // saveMarks writes the open windows to the state and returns in words what went wrong.
@@ -131,6 +107,7 @@ func (s *Server) findEnded(name string) (*ended, bool) {
 // onFile is what a window's file keeps for the daemon.
 type onFile struct {
 	ID       string         `json:"id"`
+	Boot     string         `json:"boot_id"` // whose monotonic times these are, and those of the readings
 	Start    sampler.Moment `json:"start"`
 	End      sampler.Moment `json:"end"`
 	Seen     sampler.Moment `json:"seen"`
@@ -141,14 +118,14 @@ type onFile struct {
 	Asked    fields         `json:"asked"`
 }
 
-func (e *ended) toFile() ([]byte, error) {
+func (e *ended) toFile(boot string) ([]byte, error) {
 	asked := e.asked
 	asked.AtUnix, asked.StartUnix, asked.EndUnix, asked.GPUs = nil, nil, nil, names{} // the window's own say it
 	if len(asked.Benchmark) == 0 {
 		asked.Benchmark = json.RawMessage("null")
 	}
 	return json.Marshal(onFile{
-		ID: e.mark.ID, Start: e.span.Start, End: e.span.End, Seen: e.seen, GPUs: e.mark.GPUs, Expected: e.span.Expected,
+		ID: e.mark.ID, Boot: boot, Start: e.span.Start, End: e.span.End, Seen: e.seen, GPUs: e.mark.GPUs, Expected: e.span.Expected,
 		Role: e.span.Role, Skew: e.span.Skew, Asked: asked,
 	})
 }
@@ -179,6 +156,10 @@ func (s *Server) onDisk(run string) (*ended, bool) {
 			kept.GPUs, kept.Role = append(kept.GPUs, gpu.ID()), gpu.Role
 		}
 	}
+	var elsewhere *origin
+	if kept.Boot != "" && kept.Boot != s.boot {
+		elsewhere = &origin{boot: kept.Boot, backend: r.Backend, versions: r.Versions, interruptions: r.Interruptions}
+	}
 	return &ended{
 		mark: window.Mark{
 			ID: kept.ID, Run: run, Start: kept.Start, GPUs: kept.GPUs, Expected: kept.Expected, Role: kept.Role, Skew: kept.Skew,
@@ -189,27 +170,8 @@ func (s *Server) onDisk(run string) (*ended, bool) {
 		asked: kept.Asked, cost: r.Cost, seen: kept.Seen, valid: r.Valid(), answer: head.Answer,
 		unread:      slices.Contains(r.Reasons, window.InvalidBenchmarkResult),
 		waiting:     r.Aggregate.Status == agg.StatusPending || r.Aggregate.Status == agg.StatusFailed,
-		interrupted: slices.Contains(r.Reasons, window.Interrupted),
+		interrupted: slices.Contains(r.Reasons, window.Interrupted), elsewhere: elsewhere,
 	}, true
-}
-
-// noteRestarts adds the times inside the result's window in which no daemon ran.
-func (s *Server) noteRestarts(r *window.Result) {
-	if s.config.State == nil {
-		return
-	}
-	for _, restart := range s.config.State.Restarts() {
-		if restart.To.Sub(r.Start) <= 0 || r.End.Sub(restart.From) <= 0 {
-			continue
-		}
-		r.Interruptions = append(r.Interruptions, window.Interruption{
-			StartUnix: r.Skew.There(restart.From).Unix(), EndUnix: r.Skew.There(restart.To).Unix(),
-			GapS: restart.To.Sub(restart.From).Seconds(),
-		})
-	}
-	if len(r.Interruptions) > 0 {
-		r.Notes = append(r.Notes, window.DaemonRestarted)
-	}
 }
 
 // whole is a source that has each of these GPUs, without readings where src does not know it: a GPU that was lost in a
@@ -240,7 +202,7 @@ func (w whole) Series(from, to sampler.Moment) iter.Seq[sampler.Series] {
 func infoOf(id string) sampler.Info {
 	host, name, _ := strings.Cut(id, "/")
 	if sampler.BusID(name) != "" {
-		return sampler.Info{Host: host, BusID: name, Vendor: "amd"}
+		return sampler.Info{Host: host, BusID: name, Vendor: "amd", Scope: sampler.ScopeGPU}
 	}
-	return sampler.Info{Host: host, UUID: name}
+	return sampler.Info{Host: host, UUID: name, Scope: sampler.ScopeGPU}
 }

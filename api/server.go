@@ -71,6 +71,7 @@ type Server struct {
 	ended  archive
 	begun  begun
 	load   load
+	boot   string        // of the moments that this process stamps
 	before []state.Ended // windows that ended before this process began, the newest last
 	folder folder
 	hosts  []string
@@ -89,7 +90,7 @@ func New(config Config) *Server {
 		config.Flush = func() {}
 	}
 	config.Limits.Interval = config.Sampler.Interval()
-	s := &Server{config: config, hosts: hosts, load: newLoad(), folder: folder{path: config.ResultsDir, root: config.Results}, mux: http.NewServeMux()}
+	s := &Server{config: config, hosts: hosts, load: newLoad(), folder: folder{path: config.ResultsDir, root: config.Results}, mux: http.NewServeMux(), boot: bootOf(config.State)}
 	for pattern, handle := range s.routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := handle(w, r); err != nil {

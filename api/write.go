@@ -63,7 +63,11 @@ func (s *Server) confine(path string) (string, error) {
 }
 
 func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq[sampler.Series]) error {
-	mark, err := e.toFile()
+	boot := s.boot
+	if e.elsewhere != nil {
+		boot = e.elsewhere.boot
+	}
+	mark, err := e.toFile(boot)
 	if err != nil {
 		return err
 	}

@@ -31,12 +31,17 @@ func (c Config) room(info Info, gpus int) room {
 	if c.Memory <= 0 {
 		return r
 	}
-	share := c.Memory / (int64(gpus)*inMemory + inHand)
-	share -= chunksOver * chunkLen * int64(gpus) * inMemory / (int64(gpus)*inMemory + inHand)
+	share := c.share(gpus)
 	// Without the readings at 10 Hz a window has a wider bound; without those of the schedule it cannot be measured.
 	r.extra = min(r.extra, max(leastExtra, int(share/4), int(share)-r.ticks))
 	r.ticks = min(r.ticks, max(leastTicks, int(share)-r.extra))
 	return r
+}
+
+// share is how many readings of each of so many GPUs fit into Memory.
+func (c Config) share(gpus int) int64 {
+	share := c.Memory / (int64(gpus)*inMemory + inHand)
+	return share - chunksOver*chunkLen*int64(gpus)*inMemory/(int64(gpus)*inMemory+inHand)
 }
 
 // fit gives all feeds the room that each has beside the others.
@@ -81,6 +86,15 @@ func (s *Sampler) Measurable() int64 {
 		return 0
 	}
 	return int64(most)
+}
+
+// RoomFor is how many readings of each of so many GPUs, those here or others, fit into memory while it is empty; 0: there
+// is no bound.
+func (s *Sampler) RoomFor(gpus int) int64 {
+	if s.config.Memory <= 0 {
+		return 0
+	}
+	return max(leastTicks+leastExtra, s.config.share(max(1, gpus)))
 }
 
 // Asked is how long readings were to stay in memory.

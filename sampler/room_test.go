@@ -162,3 +162,22 @@ func TestResizedRingIsASliceOfTheNewest(t *testing.T) {
 		}
 	}
 }
+
+// What is read back for windows of another boot fits into empty memory, whichever GPUs have come by now.
+func TestRoomForOtherGPUs(t *testing.T) {
+	for _, here := range []int{0, 2, 8} {
+		s := roomy(t, 30e6, time.Second, some(here, 0, true)...)
+		for _, gpus := range []int64{1, 8} {
+			room := s.RoomFor(int(gpus))
+			if used := room * (gpus*inMemory + inHand); used > 30e6 || used < 25e6 {
+				t.Errorf("%d GPUs here: %d readings of each of %d take %d bytes", here, room, gpus, used)
+			}
+		}
+		if least := roomy(t, 1, time.Second, some(here, 0, true)...).RoomFor(8); least != leastTicks+leastExtra {
+			t.Errorf("without memory there is room for %d", least)
+		}
+	}
+	if s := roomy(t, 0, time.Second); s.RoomFor(8) != 0 {
+		t.Error("a bound without a limit")
+	}
+}

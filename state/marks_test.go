@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"wattmark/sampler"
 	"wattmark/window"
@@ -94,23 +93,4 @@ func TestMarksText(t *testing.T) {
 	if len(text.open) > len(open) || len(text.ended) > len(ended) {
 		t.Errorf("%d and %d remembered, %d and %d are left", len(text.open), len(text.ended), len(open), len(ended))
 	}
-}
-
-func TestOfOther(t *testing.T) {
-	r := newRig(t)
-	s := r.open()
-	kept := r.fill(s, gpus(2), 40)
-	if err := s.Save(t.Context(), noMarks); err != nil {
-		t.Fatal(err)
-	}
-	r.close(s)
-	s = r.open(func(c *Config) { c.Boot = "next" })
-	r.fill(s, gpus(1), 3)
-	from := kept[60].Reading.At.Add(14*time.Second + 500*time.Millisecond) // 15 s are kept of the time before
-	all := s.OfOther(from, 0)
-	if len(all) != 2 || !reflect.DeepEqual(all[0].Info, gpus(2)[0]) || len(all[0].Readings) != 15 {
-		text, _ := json.Marshal(all)
-		t.Errorf("%d series: %.300s", len(all), text)
-	}
-	r.close(s)
 }

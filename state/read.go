@@ -77,44 +77,17 @@ func (s *Store) Earlier(since sampler.Moment) iter.Seq[sampler.Kept] {
 	}
 }
 
-// OfOther returns the readings, from a moment on, of the boot and host of the marks that were found, with what the
-// recording says of their GPUs: all of them, or, where a GPU has more than most, the later ones more sparsely; 0: all.
-func (s *Store) OfOther(from sampler.Moment, most int) []sampler.Series {
-	var found Summary
-	var kept []*sparse
-	place := map[string]int{}
-	s.walk(sampler.Moment{}, &found, func(e entry) bool {
-		if e.session.Boot != s.found.Boot {
-			return true
-		}
-		if e.gpu != nil {
-			if _, known := place[e.gpu.ID]; !known {
-				place[e.gpu.ID] = len(kept)
-				kept = append(kept, &sparse{series: sampler.Series{Info: e.gpu.Info}, from: from, most: most})
-			}
-			return true
-		}
-		const before = 15e9 // ns: as much as a window's file keeps of the time before it
-		if i, known := place[e.kept.GPU]; known && !e.starts && from.Sub(e.kept.Reading.At) <= before {
-			kept[i].add(e.kept.Reading)
-		}
-		return true
-	})
-	var all []sampler.Series
-	for _, each := range kept {
-		all = append(all, each.all())
-	}
-	return all
-}
+// here is a GPU's ID as this process knows it.
+func (s *Store) here(id, host string) string { return renamed(id, host, s.config.Host) }
 
-// here is a GPU's ID as this process knows it. Within one boot the host is the same, whatever it is called: a container
-// that is made anew has another name.
-func (s *Store) here(id, host string) string {
-	if host == s.config.Host {
+// renamed is a GPU's ID where its host has another name. Within one boot the host is the same, whatever it is called: a
+// container that is made anew has another name.
+func renamed(id, host, now string) string {
+	if host == now {
 		return id
 	}
 	if _, gpu, ok := strings.Cut(id, "/"); ok {
-		return s.config.Host + "/" + gpu
+		return now + "/" + gpu
 	}
 	return id
 }
