@@ -67,6 +67,7 @@ func TestMissedTicksAreCounted(t *testing.T) {
 	d.must("/v1/mark-start", "run", "r1")
 	// One call of GPU 0 hangs for 1.4 s at least: it begins within a second.
 	script.GPUs[0].Faults = []nvmldouble.Fault{nvmldouble.Hangs("nvmlDeviceGetFieldValues")}
+	began := time.Now()
 	if err := script.Write(file); err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +76,12 @@ func TestMissedTicksAreCounted(t *testing.T) {
 	if err := script.Write(file); err != nil {
 		t.Fatal(err)
 	}
+	most := math.Ceil(time.Since(began).Seconds()) // ticks in that time
 	time.Sleep(1500 * time.Millisecond)
 	r := d.must("/v1/mark-end", "run", "r1")
 	cost := r.part(t, "cost")
-	if missed, call := cost.number(t, "missed_ticks"), cost.number(t, "driver_call_s_max"); missed < 1 || missed > 3 || call < 1.4 {
-		t.Errorf("missed_ticks, driver_call_s_max = %v, %v; want 1 to 3, at least 1.4", missed, call)
+	if missed, call := cost.number(t, "missed_ticks"), cost.number(t, "driver_call_s_max"); missed < 1 || missed > most || call < 1.4 {
+		t.Errorf("missed_ticks, driver_call_s_max = %v, %v; want 1 to %v, at least 1.4", missed, call, most)
 	}
 	if r["power_valid"] != true {
 		t.Errorf("reasons %v: the counters went on", r["reasons"])

@@ -49,8 +49,9 @@ func TestHungDriverFigures(t *testing.T) {
 	late := d.statusField("Threads")
 	slices.Sort(answers)
 	p99 := answers[len(answers)*99/100]
-	if p99 > 50*time.Millisecond {
-		t.Errorf("HTTP p99 = %v, want less than 50 ms", p99)
+	const waits = 500 * time.Millisecond // what waits for the GPU, as marks do, waits for so long
+	if p99 > waits/2 {                   // a millisecond on a machine that does nothing else
+		t.Errorf("HTTP p99 = %v: something waited for the GPU", p99)
 	}
 	if late > threads+3 { // the stuck one, and those that Go runs the rest on; six marks asked for the GPU
 		t.Errorf("threads: %v before, %v in the hang", threads, late)
@@ -59,7 +60,7 @@ func TestHungDriverFigures(t *testing.T) {
 		t.Errorf("/readyz: %s", body)
 	}
 	gap := d.longestGap(t, 0, began)
-	if gap > 3*interval { // 1 on a machine that does nothing else
+	if gap >= waits { // one interval on a machine that does nothing else
 		t.Errorf("GPU 0 was not read for %v", gap)
 	}
 	others := d.must("/v1/mark-end", "run", "others")

@@ -113,7 +113,7 @@ func TestInferenceXMonitorOnNVML(t *testing.T) {
 	if v["integration_method"] != "hardware_energy_counter_with_edge_correction" {
 		t.Errorf("method %v", v["integration_method"])
 	}
-	if joules, bound := a.number(t, "total_gpu_energy_j"), v.number(t, "energy_bound_j"); math.Abs(joules-truth) > bound || bound > 0.1*truth {
+	if joules, bound := a.number(t, "total_gpu_energy_j"), v.number(t, "energy_bound_j"); math.Abs(joules-truth) > 2*bound || bound > 0.1*truth { // 4 σ: once in 16,000 runs
 		t.Errorf("%v J, want %v ± %v", joules, truth, bound)
 	}
 }
