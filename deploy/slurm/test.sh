@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests the scripts of this folder on a real Slurm of three nodes with eight GPUs each, all on this machine, whose drivers
 # are scripted: the merged energy is the sum of the nodes' and the scripted truth; a sidecar that is killed makes the
-# merge invalid with its node's name; prolog and epilog leave a window per job and node, and never drain one.
+# merge invalid with its node's name; a GPU that hangs is named and holds the job up for 20 s; prolog and epilog leave a
+# window per job and node, and never drain one.
 # Needs root, Go, gcc, python3, and Debian's slurm-wlm, slurmd, slurmctld, slurm-client and munge. A minute. It runs in
 # namespaces of its own: ports, processes, /etc/hosts, /run/munge.
 set -euo pipefail
@@ -75,6 +76,7 @@ for script in prolog epilog; do # each node's daemon has a socket, and its addre
 done
 
 # What is on the path is the program, with the driver of its node: GPU i of node n draws 100 n + 10 i W and 50 W of sine.
+# Their counters do not step together, for then their errors would add up as none do that know nothing of each other.
 origin=$(date +%s%N)
 for n in 1 2 3; do
 	{
@@ -82,6 +84,7 @@ for n in 1 2 3; do
 		for i in {0..7}; do
 			printf 'gpu %d uuid GPU-d0b1e000-0000-4000-800%d-00000000000%d\n' "$i" "$n" "$i"
 			printf 'gpu %d sine %d 50 1.7\n' "$i" $((100 * n + 10 * i))
+			printf 'gpu %d counter_phase_s 0.0%02d\n' "$i" $(((37 * n + 23 * i) % 100))
 		done
 	} >"$work/n$n.script"
 done
@@ -182,6 +185,28 @@ missing killed n2
 idle
 submit broken BROKEN=n3,WATTMARK_START_TIMEOUT=4 # its daemon does not even start; the benchmark runs
 missing broken n3
+idle
+
+# A driver call of n2's second GPU never returns: the job goes on after the 20 s in which it may be waking up, its energy
+# is not valid and says so, and the other GPUs are measured.
+echo 'gpu 1 fault hang *' >>"$work/n2.script"
+began=$SECONDS
+submit hung
+took=$((SECONDS - began))
+sed -i '$d' "$work/n2.script"
+((took < 45)) || fail "a job with a GPU that hangs took $took s"
+[ "$(grep -c 'going on without what hangs: n2:.*GPU 1: a driver call has not returned' hung.out)" = 1 ] || fail "hung.out does not say which GPU hangs"
+! grep 'no energy of this job' hung.out || fail "wattmark_start has failed"
+python3 - "$took" <<-'PY'
+	import json, sys
+	merged = json.load(open("energy_hung.json"))
+	assert not merged["power_valid"] and "expected_gpu_count_mismatch" in str(merged["nodes"]), merged
+	measured = sorted(g["uuid"][-14] + g["uuid"][-1] for g in merged["gpus"])
+	assert measured == ["10", "11", "20", "30", "31"], measured
+	assert not any(g["reasons"] for g in merged["gpus"]), merged["gpus"]
+	assert json.load(open("agg_hung.json"))["power_valid"] == 0
+	print(f"hung: {len(measured)} of 6 GPUs measured, reasons {merged['reasons']}; the job took {sys.argv[1]} s")
+PY
 idle
 pgrep -fa 'wattmark.real serve' && fail "a daemon outlived its job"
 
