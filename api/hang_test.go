@@ -143,6 +143,9 @@ func TestMissingGPU(t *testing.T) {
 			}
 		}
 		span := fmt.Sprintf("start_unix=%d&end_unix=%d", time.Now().Unix()-2, time.Now().Unix()-1)
+		if r := d.get("/v1/energy?" + strings.ReplaceAll(span, "_unix", "")).result(); !slices.Equal(r.AllReasons(), []window.Reason{window.ExpectedGPUCountMismatch}) {
+			t.Errorf("energy: reasons %v", r.AllReasons())
+		}
 		if r := d.post("/v1/measure", span).result(); !slices.Equal(r.AllReasons(), []window.Reason{window.ExpectedGPUCountMismatch}) {
 			t.Errorf("measure: reasons %v", r.AllReasons())
 		}

@@ -52,10 +52,8 @@ func (s *Server) newWindow(r *http.Request, allowed []string) (f fields, id stri
 	}
 	if backend := s.config.Backend(); len(f.GPUs) == 0 && backend.Waking {
 		return f, "", nil, fmt.Errorf("%w: %s", errWaking, strings.Join(backend.Missing, "; "))
-	} else if len(f.GPUs) == 0 && backend.Absent > 0 && f.ExpectedNumGPUs == nil {
-		all := len(gpus) + backend.Absent // whoever means all GPUs means those that hang, too
-		f.ExpectedNumGPUs = &all
 	}
+	f.expectAll(gpus, s.config.Backend())
 	id = newID()
 	if f.Run == "" {
 		f.Run = "run-" + id
@@ -64,6 +62,14 @@ func (s *Server) newWindow(r *http.Request, allowed []string) (f fields, id stri
 		return f, "", nil, fmt.Errorf("run %q: %w", f.Run, window.ErrOpen)
 	}
 	return f, id, gpus, nil
+}
+
+// expectAll has the fields expect all GPUs where they neither name any nor say how many: whoever means all means those
+// that have not answered since the daemon began, too.
+func (f *fields) expectAll(gpus []sampler.Info, backend Backend) {
+	if len(f.GPUs) == 0 && backend.Absent > 0 && f.ExpectedNumGPUs == nil {
+		f.ExpectedNumGPUs = new(len(gpus) + backend.Absent)
+	}
 }
 
 // markStart opens a window. It reads the GPUs first and stamps then, so that the window begins on a reading.

@@ -25,11 +25,13 @@ func (s *Server) energy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	f.expectAll(gpus, s.config.Backend())
 	ids := idsOf(gpus)
 	span, err := s.span(r.Context(), f, ids)
 	if err != nil {
 		return err
 	}
+	span.Expected = f.ExpectedNumGPUs
 	release, err := s.holdFor(r.Context(), span, readPatience)
 	if err != nil {
 		return err

@@ -118,6 +118,28 @@ func TestInferenceXMonitorOnNVML(t *testing.T) {
 	}
 }
 
+// A GPU whose driver call hangs holds the benchmark up for some seconds; its window has the other GPU, and the reason.
+func TestInferenceXMonitorWithAHungGPU(t *testing.T) {
+	t.Parallel()
+	script := twoGPUs(0)
+	script.GPUs[1].Faults = []nvmldouble.Fault{nvmldouble.Hangs("nvmlDeviceGetUtilizationRates")} // who it is, it says
+	library, file := nvmlLibrary(t, script)
+	j := newJob(t, "WATTMARK_BACKEND=nvidia", "WATTMARK_NVML_LIBRARY="+library, nvmldouble.ScriptVariable+"="+file, "WATTMARK_LISTEN=127.0.0.1:0")
+	began := time.Now()
+	out, err := j.container(benchmark)
+	if took := time.Since(began); err != nil || took > 20*time.Second { // 10 s, 3.4 s of them the benchmark's
+		t.Errorf("%v after %v", err, took)
+	}
+	if !strings.Contains(out, "[GPU Monitor] warning: going on without what hangs: ") || !strings.Contains(out, "GPU 1 (") || strings.Contains(out, "GPU 0 (") {
+		t.Errorf("it says\n%s", out)
+	}
+	w := decode(t, []byte(read(t, j.workspace, "power_window_monitor-dsr1_tp2_conc4.json")))
+	gpus := w.gpus(t)
+	if len(gpus) != 2 || fmt.Sprint(gpus[0]["reasons"]) != "[]" || fmt.Sprint(gpus[1]["reasons"]) != "[no_usable_power_samples]" {
+		t.Errorf("%d GPUs, reasons %v, %v", len(gpus), gpus[0]["reasons"], gpus[1]["reasons"])
+	}
+}
+
 // Where nothing can be measured, nothing happens to the benchmark: no failure, no delay, one line.
 func TestInferenceXMonitorDoesNoHarm(t *testing.T) {
 	t.Parallel()
