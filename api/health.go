@@ -1,8 +1,10 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"wattmark/sampler"
@@ -84,4 +86,16 @@ func notReady(status sampler.Status, now sampler.Moment, limit time.Duration) st
 	default:
 		return fmt.Sprintf("%s: the last reading is %.1f s old", name, age.Seconds())
 	}
+}
+
+// explain says more of the error that a name means no GPU: it may be that of one that has not answered.
+func (b Backend) explain(err error) error {
+	if !errors.Is(err, sampler.ErrUnknownGPU) || len(b.Missing) == 0 {
+		return err
+	}
+	missing := strings.Join(b.Missing, "; ")
+	if b.Waking {
+		return fmt.Errorf("%w: %s (%v)", errWaking, missing, err)
+	}
+	return fmt.Errorf("%w; %s", err, missing)
 }

@@ -220,7 +220,8 @@ func (s *Server) choose(names []string) ([]sampler.Info, error) {
 		}
 		names = shown
 	}
-	return sampler.Choose(infos, names)
+	chosen, err := sampler.Choose(infos, names)
+	return chosen, s.config.Backend().explain(err)
 }
 
 func idsOf(infos []sampler.Info) []string {
