@@ -95,7 +95,7 @@ func (b Backend) explain(err error) error {
 	}
 	missing := strings.Join(b.Missing, "; ")
 	if b.Waking {
-		return fmt.Errorf("%w: %s (%v)", errWaking, missing, err)
+		return fmt.Errorf("%w: %s (%s)", errWaking, missing, err.Error()) // one code
 	}
 	return fmt.Errorf("%w; %s", err, missing)
 }
