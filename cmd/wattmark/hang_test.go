@@ -53,7 +53,7 @@ func TestHungDriverFigures(t *testing.T) {
 	if p99 > waits/2 {                   // a millisecond on a machine that does nothing else
 		t.Errorf("HTTP p99 = %v: something waited for the GPU", p99)
 	}
-	if late > threads+3 { // the stuck one, and those that Go runs the rest on; six marks asked for the GPU
+	if late > threads+5 { // the stuck one, and those that Go runs the rest on; six marks asked for the GPU, and would each keep one more
 		t.Errorf("threads: %v before, %v in the hang", threads, late)
 	}
 	if body := d.fetch("/readyz"); !strings.Contains(body, "GPU 2") || strings.Contains(body, "GPU 1") || !strings.Contains(body, "has not returned") {
