@@ -59,10 +59,13 @@ func (tr *trace) unbroken(first, last int) [][]sample {
 	return append(runs, tr.counts[begin:last+1])
 }
 
-// withPower returns the parts of run in which no power readings are missing.
+// withPower returns the parts of run in which no power readings are missing. It looks at the readings of power beside the
+// run alone, for there may be thousands of runs.
 func (tr *trace) withPower(run []sample) [][]sample {
 	var parts [][]sample
-	for i := 1; i < len(tr.powers); i++ {
+	begin, end := run[0].x, run[len(run)-1].x
+	first := max(1, sort.Search(len(tr.powers), func(i int) bool { return tr.powers[i].x > begin }))
+	for i := first; i < len(tr.powers) && tr.powers[i-1].x < end; i++ {
 		from, to := tr.powers[i-1].x, tr.powers[i].x
 		if tr.limits.gap(to - from) {
 			left := sort.Search(len(run), func(j int) bool { return run[j].x > from })
