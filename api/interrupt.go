@@ -15,6 +15,7 @@ import (
 // stay open.
 func (s *Server) Interrupt() {
 	defer s.config.Flush()
+	s.leaving.Store(true)
 	s.viewers.leave()
 	open := s.marks.All()
 	if len(open) == 0 || s.results() == nil {

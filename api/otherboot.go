@@ -89,8 +89,9 @@ func (s *Server) there(left state.Left) origin {
 	return there
 }
 
-// endOfOtherBoot writes what the recording holds of the windows whose boot is over. It reads that once for all of them.
-func (s *Server) endOfOtherBoot(open []window.Mark) {
+// endOfOtherBoot writes what the recording holds of the windows whose boot is over. It reads that once for all of them. It
+// reports that none is left: 256 long ones take half a minute, for which a daemon that is to stop has no time.
+func (s *Server) endOfOtherBoot(open []window.Mark) (all bool) {
 	var began []sampler.Moment
 	var gpus []string
 	for _, mark := range open {
@@ -101,9 +102,14 @@ func (s *Server) endOfOtherBoot(open []window.Mark) {
 	gpus = slices.Compact(gpus)
 	left := s.config.State.OfOther(began, gpus, int(s.config.Sampler.RoomFor(len(gpus))))
 	there := s.there(left)
-	for _, mark := range open {
+	for i, mark := range open {
+		if s.leaving.Load() {
+			s.config.Logger.Warn("no time to write all windows of another boot; the state has them", "left", len(open)-i)
+			return false
+		}
 		s.endThere(mark, left.Series, there)
 	}
+	return true
 }
 
 // endThere writes a window of another boot as interrupted, unless its daemon came to do so.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wattmark/sampler"
+	"wattmark/state"
 	"wattmark/window"
 )
 
@@ -237,6 +238,45 @@ func TestWindowOfAnotherBootWithoutReadings(t *testing.T) {
 		if r.Valid() || r.Energy().OK() || !strings.Contains(fmt.Sprint(r.AllReasons()), "window_interrupted") ||
 			!strings.Contains(fmt.Sprint(r.AllReasons()), "no_usable_power_samples") {
 			t.Errorf("reasons %v, %v J", r.AllReasons(), r.Energy())
+		}
+	})
+}
+
+// A daemon that is told to stop while it writes the windows of another boot stops; the next one goes on with the rest.
+func TestStoppedWhileWritingWindowsOfAnotherBoot(t *testing.T) {
+	inBoots(t, func(b *boots) {
+		one := b.next(options{spec: "2xH200,load=sine", boot: "1"})
+		time.Sleep(10500 * time.Millisecond)
+		for i := range 3 {
+			one.post("/v1/mark-start", fmt.Sprintf("run=r%d", i)).window()
+		}
+		time.Sleep(10 * time.Second)
+		b.die()
+		two := startDaemon(b.T, options{spec: "2xH200", dir: b.dir})
+		config := two.server.config
+		store, err := state.Open(state.Config{Dir: b.dir, Boot: "2", Host: "node", Clock: sampler.NewClock()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		config.State = store
+		var stopping *Server
+		config.Ended = func(string, window.Result, bool) { stopping.Interrupt() }
+		stopping = New(config)
+		stopping.Resume()
+		if err := store.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(b.dir, "power_window_r*.json"))
+		if err != nil || len(files) != 1 {
+			b.Errorf("it wrote %q, want the first", files)
+		}
+		three := b.next(options{spec: "2xH200", boot: "2"})
+		for i := range 3 {
+			r := three.post("/v1/mark-end", fmt.Sprintf("run=r%d", i)).result()
+			if fmt.Sprint(r.AllReasons()) != "[window_interrupted]" {
+				b.Errorf("r%d: reasons %v", i, r.AllReasons())
+			}
+			one.right(r)
 		}
 	})
 }

@@ -48,8 +48,8 @@ func (s *Server) Resume() {
 			others = append(others, mark)
 		}
 	}
-	if len(others) > 0 {
-		s.endOfOtherBoot(others)
+	if len(others) > 0 && !s.endOfOtherBoot(others) {
+		return // the marks stay as they are: the next daemon goes on
 	}
 	for _, warning := range s.saveMarks() {
 		s.config.Logger.Warn("state", "problem", warning)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"wattmark/sampler"
@@ -66,16 +67,17 @@ type Config struct {
 
 // Server answers HTTP requests. Make it with New.
 type Server struct {
-	config Config
-	marks  window.Marks
-	ended  archive
-	begun  begun
-	load   load
-	boot   string        // of the moments that this process stamps
-	before []state.Ended // windows that ended before this process began, the newest last
-	folder folder
-	hosts  []string
-	mux    *http.ServeMux
+	config  Config
+	marks   window.Marks
+	ended   archive
+	begun   begun
+	load    load
+	boot    string        // of the moments that this process stamps
+	leaving atomic.Bool   // Interrupt was called
+	before  []state.Ended // windows that ended before this process began, the newest last
+	folder  folder
+	hosts   []string
+	mux     *http.ServeMux
 
 	viewers viewers
 }
