@@ -13,8 +13,9 @@ import (
 	"wattmark/window"
 )
 
-// MaxWindowFile is the size up to which a window file is read: a day of eight GPUs is 70 MB.
-const MaxWindowFile = 256 << 20
+// MaxWindowFile is the size up to which a window file is read: a day of eight GPUs is 65 MB, and ten times as much where
+// GPUs without a counter are read ten times a second.
+const MaxWindowFile = 1 << 30
 
 // WindowFile is power_window_<run>.json: a result and the readings it was computed from, enough to compute it again
 // anywhere. Its JSON is that of the result with three more members: limits, expected and series.

@@ -2,7 +2,9 @@ package agg
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -36,6 +38,9 @@ func ReadWindow(r io.Reader, kept func(sampler.Series) sampler.Series) (file Win
 	}
 	if err := delimiter(in, '}'); err != nil {
 		return file, err
+	}
+	if after, err := in.Token(); !errors.Is(err, io.EOF) {
+		return file, cmp.Or(err, fmt.Errorf("%w: %v after its end", errNoWindowFile, after))
 	}
 	text, err := json.Marshal(head)
 	if err != nil {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +12,7 @@ import (
 
 	"wattmark/agg"
 	"wattmark/internal/atomicfile"
+	"wattmark/sampler"
 	"wattmark/window"
 )
 
@@ -116,11 +117,10 @@ func readWindowFile(path string) (agg.WindowFile, error) {
 	if info, err := f.Stat(); err == nil && info.Size() > agg.MaxWindowFile { // before it is in memory
 		return file, fmt.Errorf("%s: %w: %d bytes, at most %d", path, atomicfile.ErrTooLarge, info.Size(), agg.MaxWindowFile)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, agg.MaxWindowFile))
-	if err != nil {
+	file, err = agg.ReadWindow(io.LimitReader(f, agg.MaxWindowFile), func(all sampler.Series) sampler.Series { return all })
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
 		return file, fmt.Errorf("read %s: %w", path, err)
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
+	} else if err != nil {
 		return file, fmt.Errorf("%s is not a window file: %w", path, err)
 	}
 	if len(file.Series) == 0 && len(file.Result.GPUs) > 0 || file.Result.Run == "" {

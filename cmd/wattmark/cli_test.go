@@ -15,7 +15,7 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "b.json", `{"completed": 1, "total_input_tokens": 1, "total_output_tokens": 1}`)
 	write(t, dir, "huge.json", "")
-	if err := os.Truncate(filepath.Join(dir, "huge.json"), 300e6); err != nil {
+	if err := os.Truncate(filepath.Join(dir, "huge.json"), 1.2e9); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -40,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 		{"not ready", []string{"ready", "--addr=127.0.0.1:1", "--wait=100ms"}, 1, "no answer"},
 		{"no window file", []string{"aggregate", "--window=w.json", "--bench-result=b.json", "--agg-result=a.json"}, 1, "w.json"},
 		{"not a window file", []string{"aggregate", "--window=b.json", "--bench-result=b.json", "--agg-result=a.json"}, 1, "not a window file"},
-		{"window file of 300 MB", []string{"aggregate", "--window=huge.json", "--bench-result=b.json", "--agg-result=a.json"}, 1, "too large"},
+		{"window file of 1.2 GB", []string{"aggregate", "--window=huge.json", "--bench-result=b.json", "--agg-result=a.json"}, 1, "too large"},
 		{"aggregate without files", []string{"aggregate"}, 2, "--window"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
