@@ -43,7 +43,7 @@ func newReadings(c *catalogue, o Options) *readings {
 		rejected: c.counter("wattmark_rejected_readings_total", "Values that no GPU can have had, left out: power, or a step of the energy counter.", "gpu", "quantity"),
 		gaps:     c.counter("wattmark_sample_gaps_total", "Times that two good readings of a GPU were further apart than --max-gap.", "gpu"),
 
-		period: c.gauge("wattmark_gpu_counter_period_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
+		period: c.gauge("wattmark_gpu_energy_step_seconds", "Time between two steps of the energy counter, as measured at start.", "gpu", "uuid"),
 
 		samples:  c.counter("wattmark_samples_total", "Readings asked of the driver, by outcome: ok, error, timeout (the driver gave up), invalid (it answered with neither power nor energy).", "gpu", "outcome"),
 		missed:   c.counter("wattmark_missed_ticks_total", "Readings of the schedule left out because the driver call before was still running.", "gpu"),

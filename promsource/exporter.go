@@ -39,7 +39,7 @@ func Wattmark() Exporter {
 	return Exporter{
 		Name: "wattmark", Power: prefix + "power_watts", Instant: prefix + "instant_power_watts", Energy: prefix + "energy_joules_total",
 		Stamp: prefix + "last_sample_timestamp_seconds", Identity: prefix + "info", Limit: prefix + "power_limit_watts",
-		Period: prefix + "counter_period_seconds", Method: "counter", JoulesPerCount: 1,
+		Period: prefix + "energy_step_seconds", Method: "counter", JoulesPerCount: 1,
 		GPU: "gpu", UUID: "uuid", BusID: "pci_bus_id", Model: "model", Driver: "driver_version", Host: []string{"node", "instance"},
 	}
 }

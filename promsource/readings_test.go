@@ -56,7 +56,7 @@ func TestWithoutACounter(t *testing.T) {
 		})
 		server := &promdouble.Server{}
 		for _, series := range (node{gpu, map[string]string{"instance": "n1"}}).stored(random, 70, 190, time.Second) {
-			if name := series.Labels["__name__"]; name != "wattmark_gpu_energy_joules_total" && name != "wattmark_gpu_counter_period_seconds" {
+			if name := series.Labels["__name__"]; name != "wattmark_gpu_energy_joules_total" && name != "wattmark_gpu_energy_step_seconds" {
 				server.Add(series)
 			}
 		}

@@ -82,7 +82,7 @@ func fill(t *testing.T, path string, columns [perNode]column) {
 	const prefix = "wattmark_gpu_"
 	family(prefix+"info", "gauge", `,vendor="nvidia",model="NVIDIA H200",pci_bus_id="0000:1b:00.0",driver_version="590.48.01",power_source="average"`, constant("1"))
 	family(prefix+"power_limit_watts", "gauge", "", constant("700"))
-	family(prefix+"counter_period_seconds", "gauge", "", constant("0.1"))
+	family(prefix+"energy_step_seconds", "gauge", "", constant("0.1"))
 	family(prefix+"power_watts", "gauge", "", func(gpu int) []string { return columns[gpu].power })
 	family(prefix+"instant_power_watts", "gauge", "", func(gpu int) []string { return columns[gpu].instant })
 	family(prefix+"energy_joules_total", "counter", `,method="counter"`, func(gpu int) []string { return columns[gpu].energy })

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,6 +117,7 @@ scrape_configs:
 		}
 	}
 
+	checkNames(t, base)
 	checkDashboard(t, prom, filepath.Join(deploy, "grafana", "wattmark.json"))
 	for _, record := range []string{"instance:wattmark_gpu_power_watts:sum", "instance:wattmark_gpu_energy_watts:rate1m", "instance_gpu:wattmark_gpu_power:ratio_of_limit"} {
 		if len(prom.query(record)) == 0 {
@@ -176,5 +178,20 @@ func TestRules(t *testing.T) {
 		{"check", "rules", "wattmark.rules.yml"}, {"test", "rules", "wattmark.rules.test.yml"}, {"check", "config", "prometheus.yml"},
 	} {
 		t.Log(run(t, promtool, args...))
+	}
+}
+
+// checkNames has promtool look at the names, types and texts of /metrics.
+func checkNames(t *testing.T, base string) {
+	t.Helper()
+	response, err := http.Get(base + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	check := exec.Command(tool(t, "promtool"), "check", "metrics")
+	check.Stdin = response.Body
+	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }

@@ -45,7 +45,7 @@ func Scrape(target map[string]string, info sampler.Info, readings []sampler.Read
 		put("info", identity, sampler.Some(1))
 		put("power_limit_watts", labels, info.PowerLimitWatts)
 		if info.HasCounter && info.CounterPeriod > 0 {
-			put("counter_period_seconds", labels, sampler.Some(info.CounterPeriod.Seconds()))
+			put("energy_step_seconds", labels, sampler.Some(info.CounterPeriod.Seconds()))
 		}
 		put("last_sample_timestamp_seconds", labels, sampler.Some(r.At.Unix()))
 		if count, ok := r.EnergyJoules.Known(); ok {
