@@ -24,8 +24,6 @@ func TestSixteenClients(t *testing.T) {
 	t.Cleanup(web.Close)
 	d.write("r.json", counts)
 	d.write("agg_r.json", aggregate)
-	time.Sleep(50 * time.Millisecond) // the first reading
-
 	send := func(method, path, form string) (int, []byte) {
 		r, err := http.NewRequestWithContext(t.Context(), method, web.URL+path, strings.NewReader(form))
 		if err != nil {
@@ -44,6 +42,9 @@ func TestSixteenClients(t *testing.T) {
 			t.Error(err)
 		}
 		return response.StatusCode, text
+	}
+	for status := 0; status != http.StatusOK && !t.Failed(); status, _ = send("GET", "/readyz", "") { // the first readings
+		time.Sleep(time.Millisecond)
 	}
 	if status, text := send("POST", "/v1/mark-start", "run=shared"); status != 201 {
 		t.Fatalf("%d %s", status, text)

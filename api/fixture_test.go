@@ -103,7 +103,7 @@ func startDaemon(t *testing.T, o options) *daemon {
 		Limits: window.Limits{MaxGap: 3 * time.Second, AllowSimulated: true}, Version: "1.2.3", Logger: logger,
 	}
 	if d.store != nil {
-		config.State = d.store
+		config.State, config.Boot = d.store, o.boot
 	}
 	if o.config != nil {
 		o.config(&config)

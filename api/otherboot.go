@@ -1,7 +1,6 @@
 package api
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -25,20 +24,11 @@ type origin struct {
 }
 
 func (s *Server) here() origin {
-	here := origin{boot: s.boot, backend: s.config.Backend().Name, versions: s.versions()}
+	here := origin{boot: s.config.Boot, backend: s.config.Backend().Name, versions: s.versions()}
 	if s.config.State != nil {
 		here.restarts = s.config.State.Restarts()
 	}
 	return here
-}
-
-// bootOf names the boot of which moments are: the state's, for a test has its own.
-func bootOf(store *state.Store) string {
-	if store != nil {
-		return store.Boot()
-	}
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty: not known
-	return strings.TrimSpace(string(boot))
 }
 
 // attribute adds to a result who measured it and, where no daemon saw its end, that.

@@ -66,16 +66,23 @@ func (d *daemon) right(r window.Result) {
 
 const counterless = "2xH200,load=sine,period=40s,fault=nocounter,fault=call:20ms@1"
 
+// withTwoWindows starts a daemon with two windows open for 45 and 5 minutes.
+func (b *boots) withTwoWindows() *daemon {
+	b.Helper()
+	one := b.next(options{spec: counterless, boot: "1", retention: 4 * time.Hour})
+	time.Sleep(10500 * time.Millisecond)
+	one.post("/v1/mark-start", "run=long").window()
+	time.Sleep(40 * time.Minute)
+	one.post("/v1/mark-start", "run=short").window()
+	time.Sleep(5 * time.Minute)
+	return one
+}
+
 // After a reboot GPUs may wake up after the daemon has begun. What it keeps of the windows of the boot before is what the
 // memory limit has room for, and neither the few readings of a machine without GPUs nor half of the room.
 func TestWindowsOfAnotherBootUnderAMemoryLimit(t *testing.T) {
 	inBoots(t, func(b *boots) {
-		one := b.next(options{spec: counterless, boot: "1", retention: 4 * time.Hour})
-		time.Sleep(10500 * time.Millisecond)
-		one.post("/v1/mark-start", "run=long").window()
-		time.Sleep(40 * time.Minute)
-		one.post("/v1/mark-start", "run=short").window()
-		time.Sleep(5 * time.Minute)
+		one := b.withTwoWindows()
 		// Two GPUs at 10 Hz: 54 000 readings. At 72 bytes each, and 250 of one GPU in hand, they need 11 MB.
 		two := b.next(options{spec: "none", boot: "2", memory: 13e6})
 		for run, seconds := range map[string]float64{"long": 2700, "short": 300} {
@@ -100,12 +107,7 @@ func TestWindowsOfAnotherBootUnderAMemoryLimit(t *testing.T) {
 // Less memory than that: the short window keeps all of its readings, the long one has its energy within its bound.
 func TestWindowsOfAnotherBootThatDoNotFit(t *testing.T) {
 	inBoots(t, func(b *boots) {
-		one := b.next(options{spec: counterless, boot: "1", retention: 4 * time.Hour})
-		time.Sleep(10500 * time.Millisecond)
-		one.post("/v1/mark-start", "run=long").window()
-		time.Sleep(40 * time.Minute)
-		one.post("/v1/mark-start", "run=short").window()
-		time.Sleep(5 * time.Minute)
+		one := b.withTwoWindows()
 		two := b.next(options{spec: "none", boot: "2", memory: 4e6})
 		long := two.post("/v1/mark-end", "run=long").result()
 		one.right(long)

@@ -157,7 +157,7 @@ func (s *Server) onDisk(run string) (*ended, bool) {
 		}
 	}
 	var elsewhere *origin
-	if kept.Boot != "" && kept.Boot != s.boot {
+	if kept.Boot != "" && kept.Boot != s.config.Boot {
 		elsewhere = &origin{boot: kept.Boot, backend: r.Backend, versions: r.Versions, interruptions: r.Interruptions}
 	}
 	return &ended{

@@ -62,6 +62,7 @@ type Config struct {
 	// MaxAggregate is the largest aggregate, in bytes, that there is memory for; 0: agg.MaxAggregate.
 	MaxAggregate int64
 
+	Boot  string       // of the kernel, whose monotonic times this process stamps; "": not known
 	State *state.Store // what a restart resumes from; nil: windows end with this process
 }
 
@@ -72,7 +73,6 @@ type Server struct {
 	ended   archive
 	begun   begun
 	load    load
-	boot    string        // of the moments that this process stamps
 	leaving atomic.Bool   // Interrupt was called
 	before  []state.Ended // windows that ended before this process began, the newest last
 	folder  folder
@@ -92,7 +92,7 @@ func New(config Config) *Server {
 		config.Flush = func() {}
 	}
 	config.Limits.Interval = config.Sampler.Interval()
-	s := &Server{config: config, hosts: hosts, load: newLoad(), folder: folder{path: config.ResultsDir, root: config.Results}, mux: http.NewServeMux(), boot: bootOf(config.State)}
+	s := &Server{config: config, hosts: hosts, load: newLoad(), folder: folder{path: config.ResultsDir, root: config.Results}, mux: http.NewServeMux()}
 	for pattern, handle := range s.routes() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := handle(w, r); err != nil {

@@ -63,7 +63,7 @@ func (s *Server) confine(path string) (string, error) {
 }
 
 func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq[sampler.Series]) error {
-	boot := s.boot
+	boot := s.config.Boot
 	if e.elsewhere != nil {
 		boot = e.elsewhere.boot
 	}

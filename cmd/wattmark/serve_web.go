@@ -33,8 +33,13 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	boot := bootID()
+	if p.store != nil {
+		boot = p.store.Boot()
+	}
 	var scraped *metrics.Metrics
 	server := api.New(api.Config{
+		Boot:    boot,
 		Tokens:  p.counts,
 		Sampler: p.samples, Backend: p.seek.state, Results: p.results.root, ResultsDir: folder,
 		Limits: window.Limits{MaxGap: c.MaxGap, AllowSimulated: c.AllowSimulated}, AggExtra: c.AggExtra,
