@@ -2,26 +2,40 @@ package metrics
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 )
 
 // catalogue has all metrics: those that are told anew at each scrape, and those that client_golang counts. It is a
-// prometheus.TransactionalGatherer, whose answer holds until it is done with.
+// prometheus.Gatherer, and writes itself as text.
 type catalogue struct {
 	counted *prometheus.Registry
+	more    atomic.Bool // has been counted since blocks were made
 
 	mu       sync.Mutex // held while an answer is in use
 	told     []teller
 	families []*family // of the tellers, by name
-	answer   []*dto.MetricFamily
+	parts    []part    // of a page, by name; nil: to be made
+	page     []byte
 }
 
 // teller sets the series of families of its own.
 type teller interface{ tell() }
+
+// part writes a family to a page.
+type part interface {
+	appendText(page []byte, as format) ([]byte, error)
+}
+
+// block is a family that client_golang counts.
+type block [formats][]byte
+
+func (b block) appendText(page []byte, as format) ([]byte, error) { return append(page, b[as]...), nil }
 
 func (c *catalogue) gauge(name, help string, labels ...string) *family {
 	return c.add(dto.MetricType_GAUGE, name, help, labels)
@@ -37,11 +51,11 @@ func (c *catalogue) histogram(name, help string) *family {
 }
 
 func (c *catalogue) add(kind dto.MetricType, name, help string, labels []string) *family {
-	f := newFamily(kind, name, help, labels)
+	f := &family{name: name, help: help, kind: kind, labels: labels}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.families = append(c.families, f)
-	slices.SortFunc(c.families, func(a, b *family) int { return cmp.Compare(a.dto.GetName(), b.dto.GetName()) })
+	c.families, c.parts = append(c.families, f), nil
+	slices.SortFunc(c.families, func(a, b *family) int { return cmp.Compare(a.name, b.name) })
 	return f
 }
 
@@ -52,30 +66,76 @@ func (c *catalogue) tellers(more ...teller) {
 	c.told = append(c.told, more...)
 }
 
-// Gather returns all metrics by name. Until done is called they stay as they are, and the next scrape waits.
-func (c *catalogue) Gather() (all []*dto.MetricFamily, done func(), err error) {
-	c.mu.Lock()
-	done = c.mu.Unlock
-	whole := false
-	defer func() {
-		if !whole {
-			c.mu.Unlock() // of a panic the scrape after it knows nothing
-		}
-	}()
+// count adds metrics that client_golang counts. After each change of one, c.more is to be set.
+func (c *catalogue) count(more ...prometheus.Collector) {
+	c.counted.MustRegister(more...)
+	c.more.Store(true)
+}
+
+// ask has the tellers tell.
+func (c *catalogue) ask() {
 	for _, f := range c.families {
 		f.used = 0
 	}
 	for _, t := range c.told {
 		t.tell()
 	}
-	counted, err := c.counted.Gather()
-	c.answer = append(c.answer[:0], counted...)
+}
+
+// Gather returns all metrics by name.
+func (c *catalogue) Gather() ([]*dto.MetricFamily, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ask()
+	all, err := c.counted.Gather()
 	for _, f := range c.families {
 		if f.used > 0 {
-			c.answer = append(c.answer, f.whole())
+			all = append(all, f.whole())
 		}
 	}
-	slices.SortFunc(c.answer, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	whole = true
-	return c.answer, done, err
+	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return all, err
+}
+
+// text hands out all metrics as text. What fails is left out: one bad family must not hide the others.
+func (c *catalogue) text(as format, to func(page []byte)) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ask()
+	if c.more.Swap(false) || c.parts == nil {
+		err = c.makeParts()
+	}
+	page := c.page[:0]
+	for _, part := range c.parts {
+		begin, failed := len(page), error(nil)
+		if page, failed = part.appendText(page, as); failed != nil {
+			page, err = page[:begin], cmp.Or(err, failed)
+		}
+	}
+	c.page = append(page, as.end()...)
+	to(c.page)
+	return err
+}
+
+func (c *catalogue) makeParts() error {
+	counted, err := c.counted.Gather()
+	byName := map[string]part{}
+	for _, f := range c.families {
+		byName[f.name] = f
+	}
+	for _, family := range counted {
+		var b block
+		for as := range formats {
+			var failed error
+			if b[as], failed = as.encode(family); failed != nil {
+				b[as], err = nil, cmp.Or(err, failed)
+			}
+		}
+		byName[family.GetName()] = b
+	}
+	c.parts = nil
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		c.parts = append(c.parts, byName[name])
+	}
+	return err
 }

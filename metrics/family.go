@@ -9,29 +9,21 @@ import (
 	"wattmark/sampler"
 )
 
-// family is a metric with its series. It keeps them from one scrape to the next and only writes the values anew: of what a
-// scrape costs with client_golang's constant metrics, three quarters go into making the same labels, sorting and
-// comparing them.
+// family is a metric with its series. It keeps their labels from one scrape to the next and only writes the numbers anew: of
+// what a scrape costs with client_golang's constant metrics, three quarters go into making the same labels, sorting and
+// comparing them. All lies together in memory, for a program that runs once a second and finds the caches empty.
 type family struct {
-	dto    dto.MetricFamily
-	labels []string
-	series []series // those of the last scrape, and any that it did not have; the order is that of the calls
-	used   int      // how many of them this scrape has so far
-}
-
-// series is one with its labels' values as they were given.
-type series struct {
-	values []string
-	metric *dto.Metric
-	value  *float64 // in metric; nil: it is a histogram
-}
-
-func newFamily(kind dto.MetricType, name, help string, labels []string) *family {
-	return &family{labels: labels, dto: dto.MetricFamily{Name: &name, Help: &help, Type: &kind}}
+	name, help string
+	kind       dto.MetricType
+	labels     []string
+	values     []string  // of the labels, of one series after the other: those of the last scrape, and any that it did not have
+	numbers    []float64 // likewise; a series has one, a histogram more: see observe
+	used       int       // how many series this scrape has so far; their order is that of the calls
+	words      [formats]words
 }
 
 // set adds a series of that value to this scrape. The values are of the family's labels, in their order.
-func (f *family) set(x float64, values ...string) { *f.next(values).value = x }
+func (f *family) set(x float64, values ...string) { f.next(values)[0] = x }
 
 // known sets factor·v; a missing value has no series.
 func (f *family) known(v sampler.Value, factor float64, values ...string) {
@@ -40,59 +32,71 @@ func (f *family) known(v sampler.Value, factor float64, values ...string) {
 	}
 }
 
-// observe adds h to this scrape with cumulative buckets, as Prometheus has them.
+// observe adds h to this scrape as the lines of its text have it: cumulative buckets, the last one without a bound, the sum,
+// the count.
 func (f *family) observe(h sampler.Histogram) {
-	to := f.next(nil).metric.Histogram
-	count := uint64(0)
+	to := f.next(nil)
+	count := 0.0
 	for i, n := range h.Counts {
-		count += n
-		if i < len(to.Bucket) { // the last one has no bound
-			*to.Bucket[i].CumulativeCount = count
-		}
+		count += float64(n)
+		to[i] = count
 	}
-	*to.SampleCount, *to.SampleSum = count, h.Sum.Seconds()
+	to[len(h.Counts)], to[len(h.Counts)+1] = h.Sum.Seconds(), count
 }
 
-// next is the next series of this scrape. It is that of the scrape before where the labels are the same.
-func (f *family) next(values []string) series {
+// width is how many numbers a series has.
+func (f *family) width() int {
+	if f.kind == dto.MetricType_HISTOGRAM {
+		return len(sampler.Histogram{}.Counts) + 2
+	}
+	return 1
+}
+
+// next has the numbers of the next series of this scrape. Where the labels are those of the scrape before, so are the words.
+func (f *family) next(values []string) []float64 {
+	i, width, n := f.used, f.width(), len(f.labels)
 	f.used++
-	if f.used > len(f.series) {
-		f.series = append(f.series, f.newSeries(values))
-	} else if !slices.Equal(f.series[f.used-1].values, values) {
-		f.series[f.used-1] = f.newSeries(values)
+	if i*width == len(f.numbers) {
+		f.values = append(f.values, values...)
+		f.numbers = append(f.numbers, make([]float64, width)...)
+	} else if have := f.values[i*n:][:n]; !slices.Equal(have, values) {
+		copy(have, values)
+		f.words = [formats]words{}
 	}
-	return f.series[f.used-1]
-}
-
-func (f *family) newSeries(values []string) series {
-	s := series{values: slices.Clone(values), metric: &dto.Metric{}}
-	for i, value := range values {
-		value = strings.ToValidUTF8(value, "\ufffd") // a driver's string may be anything
-		s.metric.Label = append(s.metric.Label, &dto.LabelPair{Name: &f.labels[i], Value: &value})
-	}
-	slices.SortFunc(s.metric.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
-	switch f.dto.GetType() {
-	case dto.MetricType_HISTOGRAM:
-		s.metric.Histogram = &dto.Histogram{SampleCount: new(uint64), SampleSum: new(float64)}
-		for _, bound := range sampler.HistogramBounds() {
-			seconds := bound.Seconds()
-			s.metric.Histogram.Bucket = append(s.metric.Histogram.Bucket, &dto.Bucket{UpperBound: &seconds, CumulativeCount: new(uint64)})
-		}
-	case dto.MetricType_COUNTER:
-		s.value = new(float64)
-		s.metric.Counter = &dto.Counter{Value: s.value}
-	default:
-		s.value = new(float64)
-		s.metric.Gauge = &dto.Gauge{Value: s.value}
-	}
-	return s
+	return f.numbers[i*width:][:width]
 }
 
 // whole is the family as this scrape has it.
 func (f *family) whole() *dto.MetricFamily {
-	f.dto.Metric = f.dto.Metric[:0]
-	for _, s := range f.series[:f.used] {
-		f.dto.Metric = append(f.dto.Metric, s.metric)
+	all := &dto.MetricFamily{Name: &f.name, Help: &f.help, Type: &f.kind}
+	for i := range f.used {
+		all.Metric = append(all.Metric, f.metric(f.values[i*len(f.labels):], f.numbers[i*f.width():]))
 	}
-	return &f.dto
+	return all
+}
+
+func (f *family) metric(values []string, numbers []float64) *dto.Metric {
+	m := &dto.Metric{}
+	for i := range f.labels {
+		value := strings.ToValidUTF8(values[i], "\ufffd") // a driver's string may be anything
+		m.Label = append(m.Label, &dto.LabelPair{Name: &f.labels[i], Value: &value})
+	}
+	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	switch f.kind {
+	case dto.MetricType_HISTOGRAM:
+		m.Histogram = &dto.Histogram{}
+		bounds := sampler.HistogramBounds()
+		for i, bound := range bounds {
+			m.Histogram.Bucket = append(m.Histogram.Bucket, &dto.Bucket{
+				UpperBound: new(bound.Seconds()), CumulativeCount: new(uint64(numbers[i])),
+			})
+		}
+		rest := numbers[len(bounds):]
+		m.Histogram.SampleCount, m.Histogram.SampleSum = new(uint64(rest[0])), new(rest[1])
+	case dto.MetricType_COUNTER:
+		m.Counter = &dto.Counter{Value: new(numbers[0])}
+	default:
+		m.Gauge = &dto.Gauge{Value: new(numbers[0])}
+	}
+	return m
 }

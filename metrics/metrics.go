@@ -34,27 +34,17 @@ type Options struct {
 type Metrics struct {
 	catalogue
 
-	handler  http.Handler
+	handler  *handler
 	windows  *windows
 	requests *requests
 }
 
 // New returns the metrics of wattmark, of the Go runtime, of the process and of the handler itself.
 func New(o Options) *Metrics {
-	registry := prometheus.NewRegistry()
-	m := &Metrics{catalogue: catalogue{counted: registry}, requests: newRequests()}
-	m.windows = newWindows(&m.catalogue)
-	m.tellers(newReadings(&m.catalogue, o), newGoRuntime(&m.catalogue), newProcess(&m.catalogue), m.windows)
-	registry.MustRegister(m.requests.counter)
-	handler := promhttp.HandlerForTransactional(&m.catalogue, promhttp.HandlerOpts{
-		ErrorLog:            errorLog(o.Logger),
-		ErrorHandling:       promhttp.ContinueOnError, // one bad series must not hide the others
-		Registry:            registry,
-		MaxRequestsInFlight: 8,
-		EnableOpenMetrics:   true,
-		DisableCompression:  true, // it takes as much CPU as all the rest, and 800 kB, for 20 kB
-	})
-	m.handler = promhttp.InstrumentMetricHandler(registry, handler)
+	m := &Metrics{catalogue: catalogue{counted: prometheus.NewRegistry()}}
+	m.windows, m.requests = newWindows(&m.catalogue), newRequests(&m.catalogue)
+	m.tellers(newReadings(&m.catalogue, o), newGoRuntime(&m.catalogue), newProcess(&m.catalogue), m.windows, m.requests)
+	m.handler = newHandler(&m.catalogue, errorLog(o.Logger))
 	return m
 }
 

@@ -2,41 +2,59 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-// requests counts answers. What callers send makes few series: see seen.
+// requests counts answers. What callers send makes few series: see mostRequests.
 type requests struct {
-	counter *prometheus.CounterVec
+	family *family
 
 	mu   sync.Mutex
-	seen map[[3]string]bool // the labels that there are
+	seen []answered // by labels
+}
+
+// answered is how many requests there were of a route, a method and a status.
+type answered struct {
+	labels [3]string
+	n      float64
 }
 
 // mostRequests is how many series of routes, methods and status there are before the rest is counted by kind of status
 // alone: a scanner that tries everything must not fill Prometheus.
 const mostRequests = 20
 
-func newRequests() *requests {
-	return &requests{seen: map[[3]string]bool{}, counter: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "wattmark_http_requests_total",
-		Help: "Requests answered, by route (other: none of ours, or one of very many kinds), method and status.",
-	}, []string{"handler", "method", "code"})}
+func newRequests(c *catalogue) *requests {
+	return &requests{family: c.counter("wattmark_http_requests_total",
+		"Requests answered, by route (other: none of ours, or one of very many kinds), method and status.", "handler", "method", "code")}
 }
 
 func (q *requests) count(labels [3]string) {
 	q.mu.Lock()
-	if !q.seen[labels] && len(q.seen) >= mostRequests {
+	defer q.mu.Unlock()
+	i, known := q.find(labels)
+	if !known && len(q.seen) >= mostRequests {
 		labels = [3]string{"other", "other", labels[2][:1] + "xx"}
-	} else {
-		q.seen[labels] = true
+		i, known = q.find(labels)
 	}
-	q.mu.Unlock()
-	q.counter.WithLabelValues(labels[:]...).Inc()
+	if !known {
+		q.seen = slices.Insert(q.seen, i, answered{labels: labels})
+	}
+	q.seen[i].n++
+}
+
+func (q *requests) find(labels [3]string) (int, bool) {
+	return slices.BinarySearchFunc(q.seen, labels, func(a answered, b [3]string) int { return slices.Compare(a.labels[:], b[:]) })
+}
+
+func (q *requests) tell() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, a := range q.seen {
+		q.family.set(a.n, a.labels[:]...)
+	}
 }
 
 // Count returns next with its requests counted. next must be, or hand its request on to, an [http.ServeMux]: the route's

@@ -52,7 +52,7 @@ func newWindows(c *catalogue) *windows {
 		end:    c.gauge("wattmark_last_window_end_timestamp_seconds", "Unix time at which the window that ended last ended."),
 		valid:  c.gauge("wattmark_last_window_valid", "Whether nothing speaks against publishing the window that ended last."),
 	}
-	c.counted.MustRegister(w.ended, w.duration, w.patches)
+	c.count(w.ended, w.duration, w.patches)
 	for _, result := range []string{resultOK, resultInvalid, resultAborted} { // so that increase sees the first one
 		w.ended.WithLabelValues(result)
 	}
@@ -65,6 +65,7 @@ func newWindows(c *catalogue) *windows {
 // Ended counts a window that has ended. The id goes into an exemplar. A window that is concluded again, with more about
 // the benchmark, counts once, with its first result; each attempt to patch a file counts.
 func (m *Metrics) Ended(id string, r window.Result, again bool) {
+	defer m.more.Store(true)
 	w := m.windows
 	w.mu.Lock()
 	w.last = &r
