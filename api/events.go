@@ -93,9 +93,7 @@ func (s *Server) stream(r *http.Request, out *eventWriter, watched *watched) {
 
 // lookInTurn looks when it is this viewer's turn to compute; if that does not come, the next tick brings what is new.
 func (s *Server) lookInTurn(ctx context.Context, watched *watched) []event {
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	end, err := s.load.turn(ctx)
+	end, err := s.load.turn(ctx, readPatience)
 	if err != nil {
 		return nil
 	}

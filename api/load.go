@@ -56,18 +56,24 @@ func newLoad() load {
 	}
 }
 
-// turn waits for one's turn to compute, and returns what ends it. Nobody who has it waits for a client or a disk.
-func (l load) turn(ctx context.Context) (end func(), err error) { return acquire(ctx, l.work, 1) }
+// turn waits for one's turn to compute, for so long at most, and returns what ends it. Nobody who has it waits for a client or
+// a disk.
+func (l load) turn(ctx context.Context, patience time.Duration) (end func(), err error) {
+	if l.work.TryAcquire(1) { // the usual case, for which no timer is needed
+		return func() { l.work.Release(1) }, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return acquire(ctx, l.work, 1)
+}
 
 // inTurn computes what cannot be asked for again, in its turn.
 func (s *Server) inTurn(compute func()) error { return s.inTurns(func(*turn) { compute() }) }
 
 // inTurns computes what now and then waits for a disk, which may hang: it gives its turn back meanwhile.
 func (s *Server) inTurns(compute func(*turn)) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
-	defer cancel()
 	t := &turn{load: s.load}
-	if t.end, err = s.load.turn(ctx); err != nil {
+	if t.end, err = s.load.turn(context.Background(), markPatience); err != nil {
 		return err
 	}
 	defer func() { t.end() }()
@@ -89,7 +95,7 @@ func (t *turn) away(do func()) {
 	}
 	t.end()
 	do()
-	t.end, _ = t.load.turn(context.Background()) // nobody has a turn for long
+	t.end, _ = acquire(context.Background(), t.load.work, 1) // nobody has a turn for long
 }
 
 // toDisk writes, and fromDisk reads, without the turn of who does.
@@ -155,25 +161,28 @@ func (s *Server) holdFor(ctx context.Context, span window.Window, patience time.
 // InTurn is a handler that computes its whole answer in its turn, and sends it afterwards: a client that does not read
 // holds up nobody.
 func (s *Server) InTurn(handler http.Handler) http.Handler {
-	var usual atomic.Int64 // bytes: the answer before was so long
+	var spare atomic.Pointer[bytes.Buffer] // that of the answer before
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readPatience)
-		defer cancel()
-		end, err := s.load.turn(ctx)
+		end, err := s.load.turn(r.Context(), readPatience)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		page := buffered{ResponseWriter: w, status: http.StatusOK}
-		page.body.Grow(int(usual.Load()) + 512)
+		page := buffered{ResponseWriter: w, status: http.StatusOK, body: spare.Swap(nil)}
+		if page.body == nil {
+			page.body = new(bytes.Buffer)
+		}
 		func() {
 			defer end()
 			handler.ServeHTTP(&page, r)
 		}()
-		usual.Store(int64(page.body.Len()))
 		w.Header().Set("Content-Length", strconv.Itoa(page.body.Len()))
 		w.WriteHeader(page.status)
-		_, _ = page.body.WriteTo(w) // the client may be gone
+		_, _ = w.Write(page.body.Bytes()) // the client may be gone
+		if page.body.Cap() <= mostSpare {
+			page.body.Reset()
+			spare.Store(page.body)
+		}
 	})
 }
 
@@ -182,8 +191,11 @@ type buffered struct {
 	http.ResponseWriter
 
 	status int
-	body   bytes.Buffer
+	body   *bytes.Buffer
 }
+
+// mostSpare is how many bytes are kept for the next answer at most.
+const mostSpare = 256 << 10
 
 func (b *buffered) WriteHeader(status int)            { b.status = status }
 func (b *buffered) Write(p []byte) (n int, err error) { return b.body.Write(p) }

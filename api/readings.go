@@ -30,9 +30,7 @@ func (s *Server) pages(ctx context.Context, to io.Writer, id string, span window
 		if until.Sub(span.End) > 0 {
 			until = span.End
 		}
-		turn, cancel := context.WithTimeout(ctx, readPatience)
-		end, err := s.load.turn(turn)
-		cancel()
+		end, err := s.load.turn(ctx, readPatience)
 		if err != nil {
 			return false
 		}
