@@ -165,11 +165,12 @@ static void write_calls(const struct script *s)
 
 /* ---- the way into a function ---- */
 
-static void take_time(const struct gpu *g)
+/* take_time lets the call take its time, in which is what this library itself has taken since it began. */
+static void take_time(const struct gpu *g, long long began)
 {
 	if (g->latency_us <= 0)
 		return;
-	long long ns = (long long)(g->latency_us * 1000), until = clock_ns(CLOCK_MONOTONIC) + ns;
+	long long ns = (long long)(g->latency_us * 1000), until = began + ns;
 	if (!g->busy_wait) {
 		struct timespec ts = {ns / 1000000000, ns % 1000000000};
 		nanosleep(&ts, NULL);
@@ -191,6 +192,7 @@ static const struct fault *fault_of(const struct gpu *g, enum fault_kind kind, e
 /* enter counts a call and decides whether and when it fails. On success *gp and *tp are the GPU and the time. */
 static int enter(enum fn f, device d, struct script **sp, struct gpu **gp, double *tp)
 {
+	long long began = clock_ns(CLOCK_MONOTONIC);
 	struct script *s = *sp = current();
 	int i = d ? (int)(d - handles) : MAX_GPUS;
 	if (!s || atomic_load(&initialised) == 0)
@@ -209,7 +211,7 @@ static int enter(enum fn f, device d, struct script **sp, struct gpu **gp, doubl
 		return *tp >= s->unknown_after ? UNKNOWN : SUCCESS;
 	if (i >= s->gpus)
 		return GPU_IS_LOST;
-	take_time(&s->gpu[i]);
+	take_time(&s->gpu[i], began);
 	while (*tp = since_origin(s), fault_of(&s->gpu[i], HANG, f, *tp)) {
 		usleep(1000);
 		s = *sp = reload(true);
