@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	_ "wattmark/internal/timerslack" // before the runtime starts
 )
 
 // What keeps the daemon out of the way of the server that is being measured.
@@ -38,10 +40,13 @@ func runLightly(ctx context.Context, log *slog.Logger) {
 
 // keepHeadroom sets the garbage collector's percentage anew as the rings fill, until ctx ends.
 func keepHeadroom(ctx context.Context) {
-	inUse := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	inUse, set := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}, 0
 	for {
 		metrics.Read(inUse)
-		debug.SetGCPercent(int(min(100, 100*headroom/max(1, inUse[0].Value.Uint64()))))
+		if percent := int(min(100, 100*headroom/max(1, inUse[0].Value.Uint64()))); percent != set { // it stops all that runs
+			debug.SetGCPercent(percent)
+			set = percent
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -34,12 +34,19 @@ func pulse(ctx context.Context, start time.Time, interval time.Duration) error {
 	if _, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0); errno != 0 {
 		return os.NewSyscallError("timerfd_settime", errno)
 	}
-	for expirations := make([]byte, 8); ; {
-		if _, err := timer.Read(expirations); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
+	wakes, err := timer.SyscallConn()
+	if err != nil {
+		return err
 	}
+	// Called at each wake-up. The timer goes on when it has been read; read until there is nothing more, as File.Read does, it
+	// would cost two calls.
+	err = wakes.Read(func(fd uintptr) bool {
+		var expirations uint64
+		_, _, _ = syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&expirations)), unsafe.Sizeof(expirations)) // does not block
+		return false
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }

@@ -66,7 +66,7 @@ func rules() []rule {
 			module: []string{
 				"sampler", "window", "vendor_nvidia", "vendor_amd", "vendor_sim", "recording", "agg", "api", "metrics", "dcgm",
 				"probe", "promsource", "page", "state", "internal/atomicfile",
-				"report", "tokens",
+				"report", "tokens", "internal/timerslack",
 			},
 			others: []string{
 				"github.com/alecthomas/kong", "github.com/prometheus", "golang.org/x/sync", "go.yaml.in/yaml/v2",
@@ -104,6 +104,7 @@ func rules() []rule {
 			folder: "internal/memcgroup", others: []string{"golang.org/x/sys"},
 			why: "control groups for tests under a memory limit; dropping a file from the page cache is not in package syscall",
 		},
+		{folder: "internal/timerslack", std: []string{"C"}, why: "C, as it comes before the Go runtime"},
 		{folder: "internal/procstatus", why: "a leaf, for tests and benches"},
 		{folder: "internal/treehash", why: "a leaf, for tests"},
 		{folder: "internal/nvmldouble", std: []string{"os/exec"}, why: "a test double: it runs the compiler and imports no product code"},

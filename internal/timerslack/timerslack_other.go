@@ -1,0 +1,4 @@
+//go:build !linux || !cgo
+
+// Package timerslack does nothing here.
+package timerslack
