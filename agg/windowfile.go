@@ -44,18 +44,18 @@ type limitsJSON struct {
 
 // MarshalJSON is EncodeWindow of a file at hand.
 func (f WindowFile) MarshalJSON() ([]byte, error) {
+	result, err := json.Marshal(f.Result)
+	if err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
-	err := EncodeWindow(&out, f.Result, f.Limits, nil, slices.Values(f.Series))
+	err = EncodeWindow(&out, result, f.Limits, nil, slices.Values(f.Series))
 	return out.Bytes(), err
 }
 
-// EncodeWindow writes a window's file: the result's members, then limits, mark (JSON, unless it is nil) and series. It
-// holds some 64 kB of text at a time: a day of eight GPUs is 60 MB.
-func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, mark []byte, all iter.Seq[sampler.Series]) error {
-	text, err := json.Marshal(result)
-	if err != nil {
-		return err
-	}
+// EncodeWindow writes a window's file: the members of the result (JSON), then limits, mark (JSON, unless it is nil) and series.
+// It holds some 64 kB of text at a time: a day of eight GPUs is 60 MB.
+func EncodeWindow(w io.Writer, result []byte, limits window.Limits, mark []byte, all iter.Seq[sampler.Series]) error {
 	rules, err := json.Marshal(limitsJSON{limits.MaxGap.Seconds(), limits.Interval.Seconds(), limits.AllowSimulated})
 	if err != nil {
 		return err
@@ -64,7 +64,9 @@ func EncodeWindow(w io.Writer, result window.Result, limits window.Limits, mark 
 		rules = append(append(rules, `,"mark":`...), mark...)
 	}
 	out := encoder{w: w, text: make([]byte, 0, flushAt+1024)}
-	out.add(string(bytes.TrimSuffix(text, []byte("}"))), `,"limits":`, string(rules), `,"series":[`)
+	out.text = append(out.text, bytes.TrimSuffix(result, []byte("}"))...)
+	out.text = append(append(out.text, `,"limits":`...), rules...)
+	out.add(`,"series":[`)
 	between := ""
 	for series := range all {
 		info, err := json.Marshal(series.Info)

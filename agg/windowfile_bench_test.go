@@ -21,7 +21,7 @@ func BenchmarkEncodeWindow(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := agg.EncodeWindow(io.Discard, window.Result{}, window.Limits{}, nil, slices.Values(all)); err != nil {
+		if err := agg.EncodeWindow(io.Discard, []byte("{}"), window.Limits{}, nil, slices.Values(all)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -27,6 +27,7 @@ type ended struct {
 
 	unread  bool // the benchmark's result could not be read
 	waiting bool // the aggregate is not patched yet
+	filed   bool // its file is there
 
 	interrupted bool    // the file of a window whose daemon stopped
 	elsewhere   *origin // of a boot that is over: what is in memory is not of its time; nil: of this one

@@ -71,17 +71,16 @@ func (s *Server) conclude(e *ended) error {
 	}
 	result.Aggregate = s.writeBenchmarkFiles(e.asked, &result, sources)
 	e.waiting = result.Aggregate.Status == agg.StatusPending || result.Aggregate.Status == agg.StatusFailed
-	if s.results() == nil {
-		result.Notes = append(result.Notes, window.FileUnwritable)
-	} else {
-		if err := s.writeWindowFile(result, e, agg.Kept(src, s.kept(e, result))); err != nil {
-			s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
-			result.Notes = append(result.Notes, window.FileUnwritable)
-		}
-	}
 	text, err := json.Marshal(result)
-	if err != nil {
-		return fmt.Errorf("encode the result of %s: %w", e.mark.Run, err)
+	if err == nil {
+		err = s.writeWindowFile(text, e, agg.Kept(src, s.kept(e, result)))
+	}
+	if e.filed = err == nil; !e.filed {
+		s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
+		result.Notes = append(result.Notes, window.FileUnwritable)
+		if text, err = json.Marshal(result); err != nil {
+			return fmt.Errorf("encode the result of %s: %w", e.mark.Run, err)
+		}
 	}
 	e.answer, e.valid = append(text, '\n'), result.Valid()
 	s.ended.put(e)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,11 @@ func (s *Server) writeInterrupted(src window.Source, mark window.Mark, span wind
 	by.sign(&result)
 	result.Aggregate.Status = agg.StatusNone
 	e := &ended{mark: mark, span: span, seen: span.End, elsewhere: &by}
-	if err := s.writeWindowFile(result, e, agg.Kept(src, span)); err != nil {
+	text, err := json.Marshal(result)
+	if err == nil {
+		err = s.writeWindowFile(text, e, agg.Kept(src, span))
+	}
+	if err != nil {
 		s.config.Logger.Warn("window file not written", "window", mark.Run, "err", err)
 	}
 	s.tell(mark.ID, result, false)

@@ -235,7 +235,7 @@ func TestFileThatBreaksWhileItIsRead(t *testing.T) {
 		if e.failed == nil {
 			t.Error("nobody is told")
 		}
-		if err := d.server.writeWindowFile(window.Result{}, e, func(func(sampler.Series) bool) {}); err == nil {
+		if err := d.server.writeWindowFile([]byte("{}"), e, func(func(sampler.Series) bool) {}); err == nil {
 			t.Error("the window's file was written over")
 		}
 	})

@@ -133,7 +133,7 @@ func (s *Server) windowJSON(w http.ResponseWriter, r *http.Request, e *ended) er
 	w.Header().Set("Content-Type", "application/json")
 	var failed error
 	err = s.inTurns(func(t *turn) {
-		failed = agg.EncodeWindow(toDisk{w, t}, result, s.config.Limits, nil, s.series(e, result))
+		failed = agg.EncodeWindow(toDisk{w, t}, bytes.TrimSuffix(e.answer, []byte("\n")), s.config.Limits, nil, s.series(e, result))
 	})
 	if cmp.Or(err, failed) != nil {
 		panic(http.ErrAbortHandler)

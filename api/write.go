@@ -62,7 +62,11 @@ func (s *Server) confine(path string) (string, error) {
 	return name, err
 }
 
-func (s *Server) writeWindowFile(result window.Result, e *ended, series iter.Seq[sampler.Series]) error {
+// writeWindowFile keeps a result (JSON) with what it was made of.
+func (s *Server) writeWindowFile(result []byte, e *ended, series iter.Seq[sampler.Series]) error {
+	if s.results() == nil {
+		return errors.New("the daemon has no results folder")
+	}
 	boot := s.config.Boot
 	if e.elsewhere != nil {
 		boot = e.elsewhere.boot
