@@ -179,7 +179,7 @@ func (s *Server) markEnd(w http.ResponseWriter, r *http.Request) error {
 	s.marks.Close(mark)
 	s.begun.drop(mark.ID)
 	s.config.Sampler.Ended(mark.GPUs...)
-	go s.saveMarks() // should it come to nothing, the window's file says that the window has ended
+	s.saveEnd(e)
 	send(w, e.answer)
 	return nil
 }

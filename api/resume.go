@@ -75,6 +75,18 @@ func (s *Server) saveMarks() []string {
 	return nil
 }
 
+// saveEnd notes in the state that a window has ended. There is no hurry where the window's own file says so: see hasEnded. The
+// next run's mark-start, which often follows at once, then need not wait for it.
+func (s *Server) saveEnd(e *ended) {
+	switch {
+	case s.config.State == nil:
+	case e.filed:
+		s.config.State.SaveSoon(s.stateOfMarks)
+	default:
+		go s.saveMarks()
+	}
+}
+
 func (s *Server) stateOfMarks() ([]window.Mark, []state.Ended) {
 	list := slices.Clone(s.before)
 	for _, e := range s.ended.all() {

@@ -85,6 +85,9 @@ func (s *Store) Save(ctx context.Context, now func() ([]window.Mark, []Ended)) e
 	return s.saving.save(ctx, now)
 }
 
+// SaveSoon is Save within a second, or with one that comes before: what is saved then is not needed to resume.
+func (s *Store) SaveSoon(now func() ([]window.Mark, []Ended)) { s.saving.soon(now) }
+
 // saver writes marks, one file for all that ask at the same time.
 type saver struct {
 	store   *Store
@@ -94,6 +97,7 @@ type saver struct {
 	mu      sync.Mutex
 	now     func() ([]window.Mark, []Ended)
 	waiting []chan error
+	due     bool      // nobody waits, but it is to be written
 	text    marksText // run's alone
 }
 
@@ -120,6 +124,16 @@ func (v *saver) save(ctx context.Context, now func() ([]window.Mark, []Ended)) e
 	}
 }
 
+func (v *saver) soon(now func() ([]window.Mark, []Ended)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.now = now
+	if !v.due {
+		time.AfterFunc(time.Second, func() { signal(v.wake) })
+	}
+	v.due = true
+}
+
 func (v *saver) run() {
 	defer close(v.ended)
 	for {
@@ -141,10 +155,10 @@ func (v *saver) run() {
 // write writes the marks for all who wait, and returns how long putting them into words and replacing the file took.
 func (v *saver) write() (took time.Duration) {
 	v.mu.Lock()
-	now, waiting := v.now, v.waiting
-	v.waiting = nil
+	now, waiting, due := v.now, v.waiting, v.due
+	v.waiting, v.due = nil, false
 	v.mu.Unlock()
-	if len(waiting) == 0 {
+	if len(waiting) == 0 && !due {
 		return 0
 	}
 	s := v.store

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wattmark/sampler"
 	"wattmark/window"
@@ -92,5 +93,33 @@ func TestMarksText(t *testing.T) {
 	}
 	if len(text.open) > len(open) || len(text.ended) > len(ended) {
 		t.Errorf("%d and %d remembered, %d and %d are left", len(text.open), len(text.ended), len(open), len(ended))
+	}
+}
+
+// What may wait a second is written then, with what is saved before, and when the store is closed.
+func TestSaveSoon(t *testing.T) {
+	r := newRig(t)
+	ended := func(id string) func() ([]window.Mark, []Ended) {
+		return func() ([]window.Mark, []Ended) { return nil, []Ended{{id, "run"}} }
+	}
+	s := r.open()
+	if err := s.Save(t.Context(), ended("0")); err != nil {
+		t.Fatal(err)
+	}
+	s.SaveSoon(ended("a"))
+	s.SaveSoon(ended("b"))
+	for began := time.Now(); !strings.Contains(r.text("wattmark_marks.json"), `"b"`); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("not written by itself")
+		}
+	}
+	s.SaveSoon(ended("c"))
+	if err := s.Save(t.Context(), ended("d")); err != nil || !strings.Contains(r.text("wattmark_marks.json"), `"d"`) {
+		t.Errorf("%v, marks %s", err, r.text("wattmark_marks.json"))
+	}
+	s.SaveSoon(ended("e"))
+	r.close(s)
+	if !strings.Contains(r.text("wattmark_marks.json"), `"e"`) {
+		t.Errorf("closed, and the marks are %s", r.text("wattmark_marks.json"))
 	}
 }
