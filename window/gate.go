@@ -7,8 +7,9 @@ import (
 )
 
 // gate reports whether the energy counter is to be believed in this window, and what it did otherwise. It judges
-// only stretches without a gap. Counters that stand still, count half or double, or restart are on record.
-func (tr *trace) gate() (cause Note, rejected bool) {
+// only stretches without a gap. Counters that stand still, count half or double, or restart are on record. What the counter
+// and power say of the window is at hand.
+func (tr *trace) gate(byCounter, byPower estimate) (cause Note, rejected bool) {
 	if !tr.info.HasCounter || len(tr.counts) < 2 {
 		return "", false
 	}
@@ -26,7 +27,7 @@ func (tr *trace) gate() (cause Note, rejected bool) {
 			return CounterTooFast, true
 		}
 	}
-	if tr.disagrees(first, last) {
+	if !tr.agree(first, last, byCounter, byPower) && tr.disagrees(first, last) {
 		return CounterDisagrees, true
 	}
 	return "", false
@@ -116,12 +117,18 @@ func (tr *trace) tooFast(run []sample) bool {
 	return false
 }
 
+// agree: over the window, without a gap, the counter is within 5 % of power. Then the readings around it, which disagrees takes
+// with it, are all that could make that 10.
+func (tr *trace) agree(first, last int, byCounter, byPower estimate) bool {
+	c, okC := byCounter.energy().Known()
+	p, okP := byPower.energy().Known()
+	runs := tr.unbroken(first, last)
+	return okC && okP && math.Abs(c-p) < 0.05*p && len(runs) == 1 && len(tr.withPower(runs[0])) == 1
+}
+
 // disagrees: over ten seconds or more, in one stretch or several, counter and power differ by more than 10 % and by
 // more than three times what the power method may be off.
 func (tr *trace) disagrees(first, last int) bool {
-	if tr.agrees(first, last) {
-		return false
-	}
 	var counted, power, variance, seconds float64
 	for _, run := range tr.unbroken(first, last) {
 		for _, run := range tr.withPower(run) {
@@ -141,31 +148,6 @@ func (tr *trace) disagrees(first, last int) bool {
 	}
 	off := math.Abs(counted - power)
 	return seconds >= 10 && power > 0 && off > 0.10*power && off > 3*2*math.Sqrt(variance)
-}
-
-// agrees: over a minute or more without a gap the counter is within 5 % of straight lines between the readings of power.
-// These are off by 1 % there, so the better measurement, which takes ten times as long, cannot find 10 %.
-func (tr *trace) agrees(first, last int) bool {
-	from, to := tr.counts[first], tr.counts[last]
-	joules, begin, end := 0.0, 0.0, 0.0
-	for i := 1; i < len(tr.powers); i++ {
-		p, q := tr.powers[i-1], tr.powers[i]
-		if p.x < from.x || q.x > to.x {
-			continue
-		}
-		if tr.limits.gap(q.x - p.x) {
-			return false
-		}
-		if end == 0 {
-			begin = p.x
-		}
-		end = q.x
-		joules += (p.y + q.y) / 2 * (q.x - p.x)
-	}
-	if from.x != begin || to.x != end || end-begin < 60 || len(tr.unbroken(first, last)) > 1 {
-		return false
-	}
-	return math.Abs(to.y-from.y-joules) < 0.05*joules
 }
 
 // part returns the trace with a run of counter samples as its window.

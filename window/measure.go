@@ -155,7 +155,7 @@ func measureGPU(series sampler.Series, start, end sampler.Moment, lim Limits) GP
 
 	byPower := tr.byPower(powerMethod(info))
 	byCounter := tr.byCounter()
-	cause, rejected := tr.gate()
+	cause, rejected := tr.gate(byCounter, byPower)
 	gpu.PowerEnergy, gpu.CounterEnergy = byPower.energy(), byCounter.energy()
 	if c, p := gpu.CounterEnergy.Or(0), gpu.PowerEnergy.Or(0); gpu.CounterEnergy.OK() && p > 0 {
 		gpu.Crosscheck = sampler.Some(c / p)
