@@ -18,6 +18,7 @@ type marks struct {
 	ends     []time.Duration // that make one reading
 	stepping []time.Duration // that wait for the counters' steps as well
 	cpu      []time.Duration // of the daemon while it ends a window as in ends, the driver's calls included
+	startCPU []time.Duration // likewise while it starts one
 	scrapes  []time.Duration
 	after    process
 }
@@ -53,16 +54,13 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 	began := time.Now()
 	for i := range min(rounds, int(o.duration/round)+ahead) {
 		time.Sleep(time.Until(began.Add(time.Duration(i) * round)))
-		if err := m.timed(&m.starts, func() error { return d.MarkStart(fmt.Sprintf("window-%d", i)) }); err != nil {
+		err := m.watched(d, &m.startCPU, &m.starts, func() error { return d.MarkStart(fmt.Sprintf("window-%d", i)) })
+		if err != nil {
 			return m, err
 		}
 		time.Sleep(300 * time.Millisecond)
 		if i >= ahead {
-			before, err := look(d.PID)
-			if err != nil {
-				return m, err
-			}
-			err = m.timed(&m.ends, func() error {
+			err := m.watched(d, &m.cpu, &m.ends, func() error {
 				answer, err := d.MarkEnd(fmt.Sprintf("window-%d", i-ahead))
 				if err == nil {
 					m.readings = answer.GPUs[0].Samples
@@ -72,11 +70,6 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 			if err != nil {
 				return m, err
 			}
-			after, err := look(d.PID)
-			if err != nil {
-				return m, err
-			}
-			m.cpu = append(m.cpu, after.cpu-before.cpu)
 		}
 		if err := m.timed(&m.scrapes, func() error { _, err := d.Scrape(); return err }); err != nil {
 			return m, err
@@ -92,11 +85,25 @@ func (o options) measureMarks(p daemon.Program) (m marks, err error) {
 			return m, err
 		}
 	}
-	for _, list := range [][]time.Duration{m.starts, m.ends, m.stepping, m.cpu, m.scrapes} {
+	for _, list := range [][]time.Duration{m.starts, m.ends, m.stepping, m.cpu, m.startCPU, m.scrapes} {
 		slices.Sort(list)
 	}
 	m.after, err = look(d.PID)
 	return m, err
+}
+
+// watched is timed with the daemon's CPU meanwhile.
+func (m *marks) watched(d *daemon.Daemon, cpu, into *[]time.Duration, do func() error) error {
+	before, err := look(d.PID)
+	if err != nil {
+		return err
+	}
+	if err := m.timed(into, do); err != nil {
+		return err
+	}
+	after, err := look(d.PID)
+	*cpu = append(*cpu, after.cpu-before.cpu)
+	return err
 }
 
 func (m *marks) timed(into *[]time.Duration, do func() error) error {

@@ -102,6 +102,7 @@ func (m marks) rows() []row {
 	return []row{
 		{"open windows", fmt.Sprint(m.open)},
 		{fmt.Sprintf("mark-start p50, p99, ms (n = %d)", len(m.starts)), spread(m.starts)},
+		{"CPU of the daemon meanwhile p50, p99, ms", spread(m.startCPU)},
 		{fmt.Sprintf("mark-end p50, p99, ms (n = %d, %d readings a GPU)", len(m.ends), m.readings), spread(m.ends)},
 		{"CPU of such a mark-end p50, p99, ms", spread(m.cpu)},
 		{"mark-end that waits for the counters' steps p50, p99, ms", spread(m.stepping)},
