@@ -98,6 +98,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) negotiate(header http.Header) negotiated {
 	accept := header.Get("Accept")
+	if len(accept) > 1024 { // no scraper's: not to be kept
+		return negotiate(header)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.last.contentType == "" || h.last.accept != accept {

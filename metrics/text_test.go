@@ -21,6 +21,7 @@ func accepts() []string {
 		"*/*", "", "text/plain", "text/plain;version=0.0.4;escaping=underscores", "application/openmetrics-text;version=0.0.1",
 		"text/plain;version=0.0.4;escaping=dots", "application/openmetrics-text;version=1.0.0;escaping=values",
 		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text", "image/png", "text/plain; q=x;;",
+		strings.Repeat("text/html, ", 200) + "application/openmetrics-text;version=1.0.0",
 	}
 }
 
