@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -76,7 +77,9 @@ func (s *Server) conclude(e *ended) error {
 		err = s.writeWindowFile(text, e, agg.Kept(src, s.kept(e, result)))
 	}
 	if e.filed = err == nil; !e.filed {
-		s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
+		if !errors.Is(err, errNoResults) { // which was said at the start
+			s.config.Logger.Warn("window file not written", "window", e.mark.Run, "err", err)
+		}
 		result.Notes = append(result.Notes, window.FileUnwritable)
 		if text, err = json.Marshal(result); err != nil {
 			return fmt.Errorf("encode the result of %s: %w", e.mark.Run, err)

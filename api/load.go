@@ -178,8 +178,8 @@ func (s *Server) InTurn(handler http.Handler) http.Handler {
 		}()
 		w.Header().Set("Content-Length", strconv.Itoa(page.body.Len()))
 		w.WriteHeader(page.status)
-		_, _ = w.Write(page.body.Bytes()) // the client may be gone
-		if page.body.Cap() <= mostSpare {
+		_, err = w.Write(page.body.Bytes())
+		if err == nil && page.body.Cap() <= mostSpare { // HTTP/2 may still read what it could not send
 			page.body.Reset()
 			spare.Store(page.body)
 		}

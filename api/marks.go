@@ -212,6 +212,9 @@ func (s *Server) measure(w http.ResponseWriter, r *http.Request) error {
 	}
 	unlock := s.ended.lock(f.Run)
 	defer unlock()
+	if _, again := s.ended.find(f.Run); again {
+		s.saveMarks() // the file that says that window has ended is about to be this one's
+	}
 	if err := s.conclude(e); err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"wattmark/window"
 )
 
+var errNoResults = errors.New("the daemon has no results folder")
+
 // checkFiles refuses what cannot be carried out, before anything is written.
 func (s *Server) checkFiles(f fields) error {
 	if f.AggResult != "" && !f.hasWork() {
@@ -65,7 +67,7 @@ func (s *Server) confine(path string) (string, error) {
 // writeWindowFile keeps a result (JSON) with what it was made of.
 func (s *Server) writeWindowFile(result []byte, e *ended, series iter.Seq[sampler.Series]) error {
 	if s.results() == nil {
-		return errors.New("the daemon has no results folder")
+		return errNoResults
 	}
 	boot := s.config.Boot
 	if e.elsewhere != nil {

@@ -2,6 +2,8 @@ package metrics
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -26,6 +28,8 @@ type catalogue struct {
 
 // teller sets the series of families of its own.
 type teller interface{ tell() }
+
+var errEncoding = errors.New("not put into words")
 
 // part writes a family to a page.
 type part interface {
@@ -103,13 +107,15 @@ func (c *catalogue) text(as format, to func(page []byte)) (err error) {
 	defer c.mu.Unlock()
 	c.ask()
 	if c.more.Swap(false) || c.parts == nil {
-		err = c.makeParts()
+		if err = c.makeParts(); err != nil {
+			c.more.Store(true) // to be tried again
+		}
 	}
 	page := c.page[:0]
 	for _, part := range c.parts {
 		begin, failed := len(page), error(nil)
 		if page, failed = part.appendText(page, as); failed != nil {
-			page, err = page[:begin], cmp.Or(err, failed)
+			page, err = page[:begin], cmp.Or(err, fmt.Errorf("%w: %w", errEncoding, failed))
 		}
 	}
 	c.page = append(page, as.end()...)
@@ -128,7 +134,7 @@ func (c *catalogue) makeParts() error {
 		for as := range formats {
 			var failed error
 			if b[as], failed = as.encode(family); failed != nil {
-				b[as], err = nil, cmp.Or(err, failed)
+				b[as], err = nil, cmp.Or(err, fmt.Errorf("%w: %w", errEncoding, failed))
 			}
 		}
 		byName[family.GetName()] = b

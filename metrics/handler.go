@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -21,9 +22,10 @@ type handler struct {
 	log  promhttp.Logger // nil: not logged
 	rest http.Handler
 
-	atOnce          atomic.Int64
-	served          [3]atomic.Uint64 // by codes
-	inFlight, codes *family
+	atOnce                  atomic.Int64
+	served                  [3]atomic.Uint64 // by codes
+	gathering, encoding     atomic.Uint64    // errors
+	inFlight, codes, errors *family
 
 	mu   sync.Mutex
 	last negotiated
@@ -40,15 +42,16 @@ type negotiated struct {
 func newHandler(c *catalogue, log promhttp.Logger) *handler {
 	h := &handler{
 		catalogue: c, log: log,
-		rest: promhttp.HandlerFor(c, promhttp.HandlerOpts{
-			ErrorLog:           log,
-			ErrorHandling:      promhttp.ContinueOnError, // one bad series must not hide the others
-			EnableOpenMetrics:  true,
-			DisableCompression: true, // it takes as much CPU as all the rest, and 800 kB, for 20 kB
-		}),
 		inFlight: c.gauge("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served."),
 		codes:    c.counter("promhttp_metric_handler_requests_total", "Total number of scrapes by HTTP status code.", "code"),
+		errors:   c.counter("promhttp_metric_handler_errors_total", "Total number of internal errors encountered by the promhttp metric handler.", "cause"),
 	}
+	h.rest = promhttp.HandlerFor(c, promhttp.HandlerOpts{
+		ErrorLog:           h,
+		ErrorHandling:      promhttp.ContinueOnError, // one bad series must not hide the others
+		EnableOpenMetrics:  true,
+		DisableCompression: true, // it takes as much CPU as all the rest, and 800 kB, for 20 kB
+	})
 	c.tellers(h)
 	return h
 }
@@ -63,7 +66,23 @@ func (h *handler) tell() {
 	for i, code := range scrapeCodes() {
 		h.codes.set(float64(h.served[i].Load()), strconv.Itoa(code))
 	}
+	h.errors.set(float64(h.encoding.Load()), "encoding")
+	h.errors.set(float64(h.gathering.Load()), "gathering")
 }
+
+// Println counts an error in client_golang's words, and logs it.
+func (h *handler) Println(words ...any) {
+	if len(words) > 0 && words[0] == gatheringFailed {
+		h.gathering.Add(1)
+	} else {
+		h.encoding.Add(1)
+	}
+	if h.log != nil {
+		h.log.Println(words...)
+	}
+}
+
+const gatheringFailed = "error gathering metrics:"
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &counted{ResponseWriter: w, status: http.StatusOK}
@@ -91,8 +110,11 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	err := h.text(as.format, func(page []byte) {
 		_, _ = w.Write(page) // the client may be gone
 	})
-	if err != nil && h.log != nil {
-		h.log.Println("error gathering metrics:", err)
+	switch {
+	case errors.Is(err, errEncoding):
+		h.Println("error encoding metric family:", err)
+	case err != nil:
+		h.Println(gatheringFailed, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -115,3 +116,32 @@ func TestTooManyScrapes(t *testing.T) {
 		}
 	}
 }
+
+// A family that cannot be written is left out, counted and logged; the others are there.
+func TestOneBadFamily(t *testing.T) {
+	var log strings.Builder
+	o := options(fixed()...)
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	m := New(o)
+	m.tellers(bad{m.gauge("", "Without a name.")})
+	for _, accept := range accepts()[:3] {
+		log.Reset()
+		_, page := scrape(t, m, accept)
+		if !strings.Contains(page, "\nwattmark_windows_open 2") || strings.Contains(page, "Without a name") || strings.Contains(page, "9.876543215e+08") {
+			t.Errorf("Accept %q: got\n%s", accept, page)
+		}
+		if !strings.Contains(log.String(), "error encoding metric family") {
+			t.Errorf("log %q", log.String())
+		}
+	}
+	_, page := scrape(t, m, "")
+	for _, want := range []string{`{cause="encoding"} 7`, `{cause="gathering"} 0`} {
+		if !strings.Contains(page, "\npromhttp_metric_handler_errors_total"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, page)
+		}
+	}
+}
+
+type bad struct{ family *family }
+
+func (b bad) tell() { b.family.set(987654321.5) }

@@ -85,7 +85,10 @@ func (s *Store) Save(ctx context.Context, now func() ([]window.Mark, []Ended)) e
 	return s.saving.save(ctx, now)
 }
 
-// SaveSoon is Save within a second, or with one that comes before: what is saved then is not needed to resume.
+// soon is how long marks wait for others that nobody waits for.
+const soon = 250 * time.Millisecond
+
+// SaveSoon is Save within a quarter of a second, or with one that comes before: for what a restart finds elsewhere too.
 func (s *Store) SaveSoon(now func() ([]window.Mark, []Ended)) { s.saving.soon(now) }
 
 // saver writes marks, one file for all that ask at the same time.
@@ -129,7 +132,7 @@ func (v *saver) soon(now func() ([]window.Mark, []Ended)) {
 	defer v.mu.Unlock()
 	v.now = now
 	if !v.due {
-		time.AfterFunc(time.Second, func() { signal(v.wake) })
+		time.AfterFunc(soon, func() { signal(v.wake) })
 	}
 	v.due = true
 }

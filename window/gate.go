@@ -117,8 +117,8 @@ func (tr *trace) tooFast(run []sample) bool {
 	return false
 }
 
-// agree: over the window, without a gap, the counter is within 5 % of power. Then the readings around it, which disagrees takes
-// with it, are all that could make that 10.
+// agree: over the window, without a gap, the counter is within 5 % of power. To make that 10 the readings around it, which
+// disagrees takes with it, would have to differ by a third or more.
 func (tr *trace) agree(first, last int, byCounter, byPower estimate) bool {
 	c, okC := byCounter.energy().Known()
 	p, okP := byPower.energy().Known()

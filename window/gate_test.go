@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wattmark/sampler"
 	sim "wattmark/vendor_sim"
 	"wattmark/window"
 )
@@ -60,6 +61,44 @@ func TestGateRejectsFaultyCounters(t *testing.T) {
 				t.Errorf("energy = %v, want that by power, %v", got.Energy, power)
 			}
 		})
+	}
+}
+
+// A counter that counts half and makes up for it where nobody looks agrees with power over the window, and is not believed.
+func TestGateLooksBesideGaps(t *testing.T) {
+	for name, hide := range map[string]func(*sampler.Reading){
+		"no readings":          nil,
+		"no readings of power": func(r *sampler.Reading) { r.PowerWatts, r.InstantWatts = sampler.Value{}, sampler.Value{} },
+	} {
+		gpu := sim.New(sim.Config{Load: sim.Constant(600)})
+		series := gpu.Series(0, 90*time.Second, time.Second)
+		series.Info.PowerLimitWatts = sampler.Value{} // 900 W in the gap are no fault in themselves
+		readings := series.Readings[:0]
+		for i, r := range series.Readings {
+			seconds := float64(i)
+			missing := 300 * min(seconds, 30) // joules; half of what is used but in the gap, where it is all made up for
+			if seconds > 30 {
+				missing -= 300 * min(seconds-30, 30)
+			}
+			if seconds > 60 {
+				missing += 300 * (seconds - 60)
+			}
+			r.EnergyJoules = sampler.Some(r.EnergyJoules.Or(math.NaN()) - missing)
+			if gap := i > 30 && i < 60; gap && hide == nil {
+				continue
+			} else if gap {
+				hide(&r)
+			}
+			readings = append(readings, r)
+		}
+		series.Readings = readings
+		got := window.Measure(window.Recorded{series}, span(gpu, 15.5, 75.5), allowed()).GPUs[0]
+		if off := got.CounterEnergy.Or(0)/36_000 - 1; math.Abs(off) > 0.02 {
+			t.Errorf("%s: the counter is off by %.3f over the window; the test means it to agree", name, off)
+		}
+		if want := []window.Note{window.CounterRejected, window.CounterDisagrees}; !slices.Equal(got.Notes[:min(2, len(got.Notes))], want) {
+			t.Errorf("%s: notes %v, want %v", name, got.Notes, want)
+		}
 	}
 }
 
