@@ -199,3 +199,6 @@ const mostSpare = 256 << 10
 
 func (b *buffered) WriteHeader(status int)            { b.status = status }
 func (b *buffered) Write(p []byte) (n int, err error) { return b.body.Write(p) }
+
+// AvailableBuffer is that of bytes.Buffer: what is appended to it and then written is there already.
+func (b *buffered) AvailableBuffer() []byte { return b.body.AvailableBuffer() }

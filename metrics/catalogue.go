@@ -23,7 +23,6 @@ type catalogue struct {
 	told     []teller
 	families []*family // of the tellers, by name
 	parts    []part    // of a page, by name; nil: to be made
-	page     []byte
 }
 
 // teller sets the series of families of its own.
@@ -101,8 +100,8 @@ func (c *catalogue) Gather() ([]*dto.MetricFamily, error) {
 	return all, err
 }
 
-// text hands out all metrics as text. What fails is left out: one bad family must not hide the others.
-func (c *catalogue) text(as format, to func(page []byte)) (err error) {
+// text adds all metrics as text to a page. What fails is left out: one bad family must not hide the others.
+func (c *catalogue) text(page []byte, as format) (whole []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ask()
@@ -111,16 +110,13 @@ func (c *catalogue) text(as format, to func(page []byte)) (err error) {
 			c.more.Store(true) // to be tried again
 		}
 	}
-	page := c.page[:0]
 	for _, part := range c.parts {
 		begin, failed := len(page), error(nil)
 		if page, failed = part.appendText(page, as); failed != nil {
 			page, err = page[:begin], cmp.Or(err, fmt.Errorf("%w: %w", errEncoding, failed))
 		}
 	}
-	c.page = append(page, as.end()...)
-	to(c.page)
-	return err
+	return append(page, as.end()...), err
 }
 
 func (c *catalogue) makeParts() error {

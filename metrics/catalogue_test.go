@@ -16,9 +16,8 @@ import (
 func TestScrapesAtOnce(t *testing.T) {
 	var scrapes atomic.Int64
 	o := options()
-	o.Latest = func() []sampler.Status {
+	o.Latest = func(statuses []sampler.Status) []sampler.Status {
 		n := int(scrapes.Add(1))
-		var statuses []sampler.Status
 		for i := range 1 + n%8 {
 			status := h200(i)
 			status.Latest.PowerWatts = sampler.Some(float64(n))
@@ -69,11 +68,11 @@ func TestScrapesAtOnce(t *testing.T) {
 func TestAScrapeThatPanics(t *testing.T) {
 	o, broken := options(fixed()...), true
 	latest := o.Latest
-	o.Latest = func() []sampler.Status {
+	o.Latest = func(to []sampler.Status) []sampler.Status {
 		if broken {
 			panic("a bug")
 		}
-		return latest()
+		return latest(to)
 	}
 	m := New(o)
 	func() {

@@ -18,7 +18,7 @@ func options(statuses ...sampler.Status) Options {
 		Retention:   func() time.Duration { return 24 * time.Hour },
 		Dropped:     func() uint64 { return 17 },
 		Now:         func() sampler.Moment { return noon().Add(400 * time.Millisecond) },
-		Latest:      func() []sampler.Status { return statuses },
+		Latest:      func(to []sampler.Status) []sampler.Status { return append(to, statuses...) },
 		OpenWindows: func() int { return 2 },
 		Backend:     func() (string, bool) { return "nvidia", true },
 	}

@@ -23,6 +23,7 @@ type handler struct {
 	rest http.Handler
 
 	atOnce                  atomic.Int64
+	usual                   atomic.Int64     // bytes of a page
 	served                  [3]atomic.Uint64 // by codes
 	gathering, encoding     atomic.Uint64    // errors
 	inFlight, codes, errors *family
@@ -99,7 +100,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+func (h *handler) serve(w *counted, r *http.Request) {
 	as := h.negotiate(r.Header)
 	if !as.ours || r.URL.RawQuery != "" { // name[]=
 		h.rest.ServeHTTP(w, r)
@@ -107,9 +108,15 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", as.contentType)
 	w.Header().Set("Vary", "Accept")
-	err := h.text(as.format, func(page []byte) {
-		_, _ = w.Write(page) // the client may be gone
-	})
+	var into []byte
+	if buffer, ok := w.ResponseWriter.(interface{ AvailableBuffer() []byte }); ok { // what is then written is there already
+		into = buffer.AvailableBuffer()
+	} else {
+		into = make([]byte, 0, h.usual.Load()+512)
+	}
+	page, err := h.text(into, as.format)
+	h.usual.Store(int64(len(page)))
+	_, _ = w.Write(page) // the client may be gone
 	switch {
 	case errors.Is(err, errEncoding):
 		h.Println("error encoding metric family:", err)

@@ -19,15 +19,15 @@ import (
 // Options are where the numbers come from. The functions are called at every scrape, from several goroutines, and must
 // answer from memory.
 type Options struct {
-	Version     string                        // of wattmark
-	Interval    time.Duration                 // between readings
-	Retention   func() time.Duration          // how long they stay in memory; nil: not shown
-	Now         func() sampler.Moment         // on the clock that stamps the readings; required
-	Latest      func() []sampler.Status       // the state of each GPU; required
-	Dropped     func() uint64                 // rows that the recording lost; nil: nothing is recorded
-	OpenWindows func() int                    // nil: no wattmark_windows_open
-	Backend     func() (name string, up bool) // nil: no wattmark_backend_up
-	Logger      *slog.Logger                  // for scrapes that fail; nil: not logged
+	Version     string                                     // of wattmark
+	Interval    time.Duration                              // between readings
+	Retention   func() time.Duration                       // how long they stay in memory; nil: not shown
+	Now         func() sampler.Moment                      // on the clock that stamps the readings; required
+	Latest      func(to []sampler.Status) []sampler.Status // adds the state of each GPU; required
+	Dropped     func() uint64                              // rows that the recording lost; nil: nothing is recorded
+	OpenWindows func() int                                 // nil: no wattmark_windows_open
+	Backend     func() (name string, up bool)              // nil: no wattmark_backend_up
+	Logger      *slog.Logger                               // for scrapes that fail; nil: not logged
 }
 
 // Metrics is the handler of /metrics.

@@ -122,7 +122,7 @@ func TestOldReadingsAreNotShown(t *testing.T) {
 }
 
 func TestNoGPUs(t *testing.T) {
-	text := expose(t, Options{Interval: time.Second, Now: noon, Latest: func() []sampler.Status { return nil }})
+	text := expose(t, Options{Interval: time.Second, Now: noon, Latest: func(to []sampler.Status) []sampler.Status { return to }})
 	if strings.Contains(text, "gpu") || strings.Contains(text, "backend_up") || strings.Contains(text, "windows_open") {
 		t.Errorf("got series of what is not there:\n%s", text)
 	}
@@ -267,7 +267,7 @@ func TestScrapeAsksNoDriver(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = s.Run(ctx) }()
-		m := New(Options{Interval: time.Second, Now: clock.Now, Latest: s.Latest})
+		m := New(Options{Interval: time.Second, Now: clock.Now, Latest: s.AppendLatest})
 		time.Sleep(500 * time.Millisecond)
 		_, fresh := scrape(t, m, "")
 		time.Sleep(10 * time.Second) // the second read hangs

@@ -14,6 +14,9 @@ type process struct {
 	started time.Time
 	statm   *os.File // nil where there is none, as all of /proc
 	files   *os.File // the folder of the open files
+	looked  time.Time
+	open    int        // files; 0: not known
+	pages   [2]float64 // virtual, resident
 
 	most float64 // files that may be open, as of the start; 0: not known
 
@@ -46,26 +49,39 @@ func (p *process) tell() {
 	if p.most > 0 {
 		p.maxFiles.set(p.most)
 	}
-	if open := p.open(); open > 0 {
-		p.openFiles.set(float64(open))
+	if time.Since(p.looked) > fresh {
+		p.look()
 	}
+	if p.open > 0 {
+		p.openFiles.set(float64(p.open))
+	}
+	if p.pages != [2]float64{} {
+		p.virtual.set(p.pages[0] * float64(os.Getpagesize()))
+		p.resident.set(p.pages[1] * float64(os.Getpagesize()))
+	}
+}
+
+// fresh is how old the size of the process and its open files may be.
+const fresh = 4500 * time.Millisecond
+
+// look asks for what takes a call to the system each, and changes little.
+func (p *process) look() {
+	p.looked = time.Now()
+	p.open = p.countOpen()
 	var text [128]byte
 	n, _ := syscall.Pread(int(p.statm.Fd()), text[:], 0) // one call, where ReadAt looks whether there is more
-	n = max(n, 0)
-	fields := bytes.Fields(text[:n])
-	for i, family := range []*family{p.virtual, p.resident} {
-		if i < len(fields) {
-			if pages, err := strconv.ParseFloat(string(fields[i]), 64); err == nil {
-				family.set(pages * float64(os.Getpagesize()))
-			}
+	p.pages = [2]float64{}
+	for i, field := range bytes.Fields(text[:max(n, 0)]) {
+		if i < len(p.pages) {
+			p.pages[i], _ = strconv.ParseFloat(string(field), 64)
 		}
 	}
 }
 
 const openFilesFolder = "/proc/self/fd"
 
-// open is how many files are open. Since Linux 6.2 that is the size of their folder; before, they are counted.
-func (p *process) open() int {
+// countOpen is how many files are open. Since Linux 6.2 that is the size of their folder; before, they are counted.
+func (p *process) countOpen() int {
 	if info, err := p.files.Stat(); err == nil && info.Size() > 0 {
 		return int(info.Size())
 	}

@@ -13,6 +13,8 @@ import (
 type readings struct {
 	Options
 	readingFamilies
+
+	latest []sampler.Status // of the scrape before: for its memory
 }
 
 type readingFamilies struct {
@@ -26,7 +28,7 @@ type readingFamilies struct {
 }
 
 func newReadings(c *catalogue, o Options) *readings {
-	return &readings{o, readingFamilies{
+	return &readings{Options: o, readingFamilies: readingFamilies{
 		info: c.gauge("wattmark_gpu_info", "What the GPU is; power_source names the sensor behind wattmark_gpu_power_watts.",
 			"gpu", "uuid", "vendor", "model", "pci_bus_id", "driver_version", "power_source"),
 		power:       c.gauge("wattmark_gpu_power_watts", "Board power at the last reading.", "gpu", "uuid"),
@@ -71,7 +73,8 @@ func (c *readings) tell() {
 	now := c.Now()
 	size, used, fresh := 0, 0, false
 	var calls, late sampler.Histogram
-	for _, status := range c.Latest() {
+	c.latest = c.Latest(c.latest[:0])
+	for _, status := range c.latest {
 		size += status.Size
 		used += status.Used
 		addTo(&calls, status.Calls)

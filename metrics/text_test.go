@@ -37,7 +37,7 @@ func TestTextIsTheEncoders(t *testing.T) {
 	number := func() sampler.Value { return sampler.Some(numbers[random.IntN(len(numbers))]) }
 	gpus := fixed()
 	o := options()
-	o.Latest = func() []sampler.Status { return gpus }
+	o.Latest = func(to []sampler.Status) []sampler.Status { return append(to, gpus...) }
 	m := New(o)
 	served := served()
 	m.Serving(func() Serving { return served })

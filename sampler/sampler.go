@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -178,13 +179,16 @@ func (s *Sampler) setOpen(ids []string, change int) {
 }
 
 // Latest returns the state of each GPU.
-func (s *Sampler) Latest() []Status {
+func (s *Sampler) Latest() []Status { return s.AppendLatest(nil) }
+
+// AppendLatest adds the state of each GPU to a list, as one who asks every second has it from the time before.
+func (s *Sampler) AppendLatest(to []Status) []Status {
 	feeds := s.all()
-	statuses := make([]Status, len(feeds))
-	for i, f := range feeds {
-		statuses[i] = f.snapshot()
+	to = slices.Grow(to, len(feeds))
+	for _, f := range feeds {
+		to = append(to, f.snapshot())
 	}
-	return statuses
+	return to
 }
 
 // Series yields what each GPU's sensors said from the last reading at or before from to the first at or after to,

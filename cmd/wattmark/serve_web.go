@@ -49,7 +49,7 @@ func (c *serveCmd) newServer(d daemon, p parts) (*api.Server, *http.Server, erro
 		Ended:        func(id string, r window.Result, again bool) { scraped.Ended(id, r, again) },
 	})
 	options := metrics.Options{
-		Version: version(), Now: p.samples.Now, Latest: p.samples.Latest, OpenWindows: server.OpenWindows, Interval: c.Interval,
+		Version: version(), Now: p.samples.Now, Latest: p.samples.AppendLatest, OpenWindows: server.OpenWindows, Interval: c.Interval,
 		Retention: p.samples.Retention, Backend: p.seek.up, Logger: d.log,
 	}
 	if p.store != nil {
