@@ -24,6 +24,7 @@ import (
 
 type options struct {
 	duration time.Duration
+	quiet    time.Duration // 0: as long
 	calls    []time.Duration
 	gpus     int
 	parts    []string
@@ -41,6 +42,7 @@ func main() {
 
 func run() (err error) {
 	o := options{log: io.Discard}
+	flag.DurationVar(&o.quiet, "quiet", 0, "of the stretch without scrapes, where that is to be another one")
 	flag.DurationVar(&o.duration, "duration", 10*time.Minute, "of each measured stretch")
 	calls := flag.String("call", "4us,1ms", "how long driver calls take; those of the first are used at 100 Hz")
 	flag.IntVar(&o.gpus, "gpus", 8, "number of GPUs")

@@ -16,7 +16,7 @@ const busyBelow = 100 * time.Microsecond
 
 // scripted are GPUs at work, whose counters step at different moments and whose driver calls take so long.
 func scripted(gpus int, call time.Duration, calls string) nvmldouble.Script {
-	script := nvmldouble.Script{Origin: time.Now(), CallsFile: calls, CallsEvery: time.Hour}
+	script := nvmldouble.Script{Origin: time.Now(), CallsFile: calls, CallsEvery: time.Hour, LookEvery: 3 * time.Second}
 	for i := range gpus {
 		gpu := nvmldouble.H200(nvmldouble.Trace{Decode: nvmldouble.Decode{
 			Idle: 80, Prefill: 690, Plateau: 520 + 5*float64(i), PrefillTime: 400 * time.Millisecond,
@@ -37,7 +37,7 @@ func countCalls(d *daemon.Daemon, script nvmldouble.Script) (nvmldouble.Calls, e
 	if err := d.Play(now); err != nil {
 		return nvmldouble.Calls{}, err
 	}
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < 15*time.Second; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(script.CallsFile); err == nil {
 			break
 		}

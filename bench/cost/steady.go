@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -65,7 +66,7 @@ func (o options) measureSteady(p daemon.Program, call time.Duration) (s steady, 
 	}
 	s.startCPU, s.startTook = s.begin.cpu, s.begin.at.Sub(began)
 	from, bare := time.Now(), bareTimer(time.Second)
-	time.Sleep(o.duration)
+	time.Sleep(cmp.Or(o.quiet, o.duration))
 	if s.quiet, err = look(d.PID); err != nil {
 		return s, err
 	}
@@ -88,16 +89,16 @@ func (o options) measureSteady(p daemon.Program, call time.Duration) (s steady, 
 	s.watchedPercent, s.bare = percent(s.quiet, s.watched), bare()
 	to := time.Now()
 	slices.Sort(s.scrapes)
+	end, err := countCalls(d, script)
+	if err != nil {
+		return s, err
+	}
 	after, err := scrape(d)
 	if err != nil {
 		return s, err
 	}
 	ticks := after.sum("wattmark_samples_total") - before.sum("wattmark_samples_total")
 	s.ringMB = (after["wattmark_ring_used_samples"] - before["wattmark_ring_used_samples"]) * readingBytes / (1 << 20)
-	end, err := countCalls(d, script)
-	if err != nil {
-		return s, err
-	}
 	s.callsPerTick = float64(end.Total("")-calls.Total("")) / ticks
 	for name := range end.Function {
 		if n := end.Total(name) - calls.Total(name); float64(n) > ticks/2 {

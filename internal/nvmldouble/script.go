@@ -30,7 +30,9 @@ type Script struct {
 	// the last rewrite and at shutdown; see ReadCalls.
 	CallsFile  string
 	CallsEvery time.Duration
-	GPUs       []GPU
+	// LookEvery is how often at most the double looks whether the script has changed; 0: every millisecond.
+	LookEvery time.Duration
+	GPUs      []GPU
 }
 
 // GPU is one GPU of a script. The zero value is an H200 that draws nothing.
@@ -130,6 +132,9 @@ func (s Script) String() string {
 	text(b, "nvml", s.NVML)
 	text(b, "calls", s.CallsFile)
 	seconds(b, "calls_every_s", s.CallsEvery)
+	if s.LookEvery > 0 {
+		seconds(b, "look_every_s", s.LookEvery)
+	}
 	number(b, "init", s.InitReturns)
 	if s.InitHangs {
 		fmt.Fprintln(b, "init_hangs 1")

@@ -66,8 +66,9 @@ static struct stat seen;
 static struct script *reload(bool now)
 {
 	long long at = clock_ns(CLOCK_MONOTONIC);
-	if (!now && at - atomic_load(&looked_ns) < 1000000)
-		return atomic_load(&script);
+	struct script *known_script = atomic_load(&script);
+	if (!now && known_script && at - atomic_load(&looked_ns) < (long long)(known_script->look_every_s * 1e9))
+		return known_script;
 	pthread_mutex_lock(&reload_mutex);
 	const char *path = getenv("WATTMARK_NVML_SCRIPT");
 	struct stat st = {0};

@@ -16,6 +16,7 @@
  *   upgraded T                  the driver was upgraded at T: from then on nvmlInit returns 18, and every call 999, in
  *                               a process that loaded this library before T
  *   unknown_after T             from T on every call returns 999
+ *   look_every_s S             how often at most it is looked whether this file has changed (0.001)
  *   calls PATH / calls_every_s S    call counts, rewritten when a call comes at least S (0.1) after the last
  *                               rewrite, and at nvmlShutdown: "call NAME GPU N", "field GPU ID N", "thread ID"
  *   gpus N                      before the first gpu statement

@@ -59,7 +59,7 @@ struct gpu {
 struct script {
 	long long origin_ns; /* never 0 once read */
 	char driver[80], nvml[80], calls[512];
-	double calls_every_s, unknown_after, upgraded;
+	double look_every_s, calls_every_s, unknown_after, upgraded;
 	int init, init_hangs, driver_load, gpus;
 	struct gpu gpu[MAX_GPUS];
 };
@@ -210,6 +210,7 @@ static void parse_line(struct script *s, char *text, int line)
 	if (!strcmp(word, "driver")) { text_into(s->driver, sizeof s->driver, rest, line); return; }
 	if (!strcmp(word, "nvml")) { text_into(s->nvml, sizeof s->nvml, rest, line); return; }
 	if (!strcmp(word, "calls")) { text_into(s->calls, sizeof s->calls, rest, line); return; }
+	if (!strcmp(word, "look_every_s")) { s->look_every_s = number(&rest, line); return; }
 	if (!strcmp(word, "calls_every_s")) { s->calls_every_s = number(&rest, line); return; }
 	if (!strcmp(word, "unknown_after")) { s->unknown_after = number(&rest, line); return; }
 	if (!strcmp(word, "upgraded")) { s->upgraded = number(&rest, line); return; }
@@ -244,7 +245,7 @@ static struct script *read_script(const char *path, long long now_ns)
 {
 	struct script *s = calloc(1, sizeof *s);
 	strcpy(s->driver, "590.48.01"), strcpy(s->nvml, "13.590.48.01");
-	s->calls_every_s = 0.1, s->unknown_after = s->upgraded = INFINITY, s->gpus = 1;
+	s->look_every_s = 0.001, s->calls_every_s = 0.1, s->unknown_after = s->upgraded = INFINITY, s->gpus = 1;
 	for (int i = 0; i < MAX_GPUS; i++)
 		set_defaults(&s->gpu[i], i);
 	if (!path) {
