@@ -33,7 +33,7 @@ func scripted(gpus int, call time.Duration, calls string) nvmldouble.Script {
 func countCalls(d *daemon.Daemon, script nvmldouble.Script) (nvmldouble.Calls, error) {
 	_ = os.Remove(script.CallsFile)
 	now := script
-	now.CallsEvery = time.Nanosecond
+	now.CallsEvery, now.LookEvery = time.Nanosecond, 0 // that it is over is seen at once
 	if err := d.Play(now); err != nil {
 		return nvmldouble.Calls{}, err
 	}
